@@ -1,0 +1,268 @@
+//! What went wrong, in words for the person who reads it.
+//!
+//! One struct crosses every public boundary. Its [`Code`] is stable: a client
+//! may match on it for ever. The core knows no HTTP status and no close code;
+//! each wire maps codes exhaustively, so that a new one does not compile until
+//! every wire has an answer.
+
+use std::fmt;
+
+/// What a failed operation tells its caller.
+#[derive(Debug, thiserror::Error)]
+#[error("{code}: {detail}")]
+pub struct Error {
+    /// The stable name of what happened.
+    pub code: Code,
+    /// What happened, in this case: one sentence without secrets or payloads.
+    pub detail: String,
+    /// Whether the refused write could have taken effect. `None` for reads.
+    pub stored: Option<Stored>,
+}
+
+/// Whether a failed write took effect. Decides if a retry needs an idempotency key.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Stored {
+    /// It did not.
+    No,
+    /// It may have.
+    Unknown,
+}
+
+/// When the same request may be tried again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Retry {
+    /// Not as it is: the request itself is wrong.
+    Never,
+    /// After the caller changed something: a token, a right, a configuration.
+    AfterChange,
+    /// After about this many milliseconds, unchanged.
+    After(u64),
+}
+
+/// The stable code of an error, one for each thing a caller can do about it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Code {
+    /// The envelope of a batch is not `{"messages":[…]}` with at most 1,000 messages.
+    BadBatch,
+    /// A channel name breaks the rules of names.
+    BadChannel,
+    /// A cursor cannot be read, or covers none of the channels asked for.
+    BadCursor,
+    /// An event name is too long, reserved, or holds a line break.
+    BadEvent,
+    /// A WebSocket frame breaks RFC 6455, or is not what the door understands.
+    BadFrame,
+    /// An idempotency key or message id is empty, too long, or not printable ASCII.
+    BadId,
+    /// A body, line or frame is not JSON.
+    BadJson,
+    /// A message key is too long or holds a control character.
+    BadKey,
+    /// A query parameter or header cannot be understood.
+    BadQuery,
+    /// A `text/plain` body is not UTF-8.
+    BadText,
+    /// A credential was sent and is not valid.
+    BadToken,
+    /// The body did not arrive in time, or broke off.
+    BodyIncomplete,
+    /// The broker does not answer.
+    BrokerUnavailable,
+    /// The node is shutting down.
+    Draining,
+    /// The credential is valid and lacks the right.
+    Forbidden,
+    /// The node holds as many idempotency keys as it may.
+    IdempotencyFull,
+    /// The socket took nothing for `max_lag`.
+    Lagged,
+    /// The path exists, and not with this method.
+    MethodNotAllowed,
+    /// A right is needed, and no credential was sent.
+    NoCredentials,
+    /// There is nothing at this path.
+    NotFound,
+    /// The Host or Origin of the request is not allowed here.
+    OriginRefused,
+    /// The namespace keeps no presence.
+    PresenceOff,
+    /// The token was valid once.
+    TokenExpired,
+    /// A message, line, frame or body is larger than the limit.
+    TooLarge,
+    /// More than 100 channels in one request.
+    TooManyChannels,
+    /// No namespace of this name is declared.
+    UnknownNamespace,
+    /// The request target is longer than 16 KiB.
+    UriTooLong,
+}
+
+impl Code {
+    /// Every code, in the order of the alphabet.
+    pub const ALL: [Code; 27] = [
+        Code::BadBatch,
+        Code::BadChannel,
+        Code::BadCursor,
+        Code::BadEvent,
+        Code::BadFrame,
+        Code::BadId,
+        Code::BadJson,
+        Code::BadKey,
+        Code::BadQuery,
+        Code::BadText,
+        Code::BadToken,
+        Code::BodyIncomplete,
+        Code::BrokerUnavailable,
+        Code::Draining,
+        Code::Forbidden,
+        Code::IdempotencyFull,
+        Code::Lagged,
+        Code::MethodNotAllowed,
+        Code::NoCredentials,
+        Code::NotFound,
+        Code::OriginRefused,
+        Code::PresenceOff,
+        Code::TokenExpired,
+        Code::TooLarge,
+        Code::TooManyChannels,
+        Code::UnknownNamespace,
+        Code::UriTooLong,
+    ];
+
+    /// The code as it stands on every wire.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Code::BadBatch => "bad-batch",
+            Code::BadChannel => "bad-channel",
+            Code::BadCursor => "bad-cursor",
+            Code::BadEvent => "bad-event",
+            Code::BadFrame => "bad-frame",
+            Code::BadId => "bad-id",
+            Code::BadJson => "bad-json",
+            Code::BadKey => "bad-key",
+            Code::BadQuery => "bad-query",
+            Code::BadText => "bad-text",
+            Code::BadToken => "bad-token",
+            Code::BodyIncomplete => "body-incomplete",
+            Code::BrokerUnavailable => "broker-unavailable",
+            Code::Draining => "draining",
+            Code::Forbidden => "forbidden",
+            Code::IdempotencyFull => "idempotency-full",
+            Code::Lagged => "lagged",
+            Code::MethodNotAllowed => "method-not-allowed",
+            Code::NoCredentials => "no-credentials",
+            Code::NotFound => "not-found",
+            Code::OriginRefused => "origin-refused",
+            Code::PresenceOff => "presence-off",
+            Code::TokenExpired => "token-expired",
+            Code::TooLarge => "too-large",
+            Code::TooManyChannels => "too-many-channels",
+            Code::UnknownNamespace => "unknown-namespace",
+            Code::UriTooLong => "uri-too-long",
+        }
+    }
+
+    /// When the request may be tried again.
+    pub fn retry(self) -> Retry {
+        match self {
+            Code::BadBatch
+            | Code::BadChannel
+            | Code::BadCursor
+            | Code::BadEvent
+            | Code::BadFrame
+            | Code::BadId
+            | Code::BadJson
+            | Code::BadKey
+            | Code::BadQuery
+            | Code::BadText
+            | Code::MethodNotAllowed
+            | Code::NotFound
+            | Code::TooLarge
+            | Code::TooManyChannels
+            | Code::UriTooLong => Retry::Never,
+            Code::BadToken
+            | Code::Forbidden
+            | Code::NoCredentials
+            | Code::OriginRefused
+            | Code::PresenceOff
+            | Code::TokenExpired
+            | Code::UnknownNamespace => Retry::AfterChange,
+            Code::BodyIncomplete | Code::Lagged => Retry::After(0),
+            Code::BrokerUnavailable | Code::Draining => Retry::After(2_000),
+            Code::IdempotencyFull => Retry::After(10_000),
+        }
+    }
+
+    /// The sentence that says what to do next.
+    pub fn advice(self) -> &'static str {
+        match self {
+            Code::BadBatch => "send {\"messages\":[…]} with at most 1,000 messages",
+            Code::BadChannel => "use 1 to 255 bytes of A-Z a-z 0-9 _ - . : @ =",
+            Code::BadCursor => "use a cursor as this server gave it, with the channels it was given for",
+            Code::BadEvent => "use at most 128 bytes, without line breaks, not beginning with `tidings.`",
+            Code::BadFrame => "see docs/protocol.md for the frames that this URL takes",
+            Code::BadId => "use 1 to 255 printable ASCII characters",
+            Code::BadJson => "send valid JSON, or name the right Content-Type",
+            Code::BadKey => "use 1 to 255 bytes without control characters",
+            Code::BadQuery => "correct the parameter that the detail names",
+            Code::BadText => "send UTF-8, or another Content-Type than text/plain to publish bytes",
+            Code::BadToken => "get a new token, or send none",
+            Code::BodyIncomplete => "send the body again, with the same Idempotency-Key",
+            Code::BrokerUnavailable => "try again in a moment, with the same Idempotency-Key",
+            Code::Draining => {
+                "connect again: another node, or this one once restarted, continues at your cursor"
+            }
+            Code::Forbidden => "get a token that lists this channel, or change the namespace's rights",
+            Code::IdempotencyFull => "try again later, or raise limits.idempotency_keys",
+            Code::Lagged => "connect again with your cursor, and read faster",
+            Code::MethodNotAllowed => "use a method that the Allow header names",
+            Code::NoCredentials => "send Authorization: Bearer with an API key or a token",
+            Code::NotFound => "see docs/protocol.md for the paths of this server",
+            Code::OriginRefused => {
+                "add the origin to cors.origins, or use the host that this node listens on"
+            }
+            Code::PresenceOff => "set presence = true in the namespace",
+            Code::TokenExpired => "get a new token and connect again with your cursor",
+            Code::TooLarge => "send less at once, or raise limits.message_bytes",
+            Code::TooManyChannels => "ask for at most 100 channels in one request",
+            Code::UnknownNamespace => "declare [namespaces.NAME] in the configuration",
+            Code::UriTooLong => "keep the request target under 16 KiB",
+        }
+    }
+}
+
+impl fmt::Display for Code {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+impl Error {
+    /// An error of this code, with the sentence that describes this case.
+    pub fn new(code: Code, detail: impl Into<String>) -> Self {
+        Error { code, detail: detail.into(), stored: None }
+    }
+
+    /// The same error, saying whether the write took effect.
+    #[must_use]
+    pub fn stored(mut self, stored: Stored) -> Self {
+        self.stored = Some(stored);
+        self
+    }
+}
+
+/// The result of an operation that a client asked for.
+pub type Result<T, E = Error> = std::result::Result<T, E>;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn codes_are_alphabetical_and_kebab_case() {
+        let names: Vec<_> = Code::ALL.iter().map(|c| c.as_str()).collect();
+        assert!(names.is_sorted());
+        assert!(names.iter().all(|n| n.bytes().all(|b| b.is_ascii_lowercase() || b == b'-')));
+    }
+}

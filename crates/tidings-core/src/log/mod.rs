@@ -1,0 +1,5 @@
+//! A log: messages, positions, cursors, gaps, retention. Plain data and rules.
+
+mod channel;
+
+pub use channel::{Channel, ChannelError};

@@ -1,0 +1,125 @@
+//! The policy of a namespace: what its channels promise, and to whom.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use crate::error::{Code, Error, Result};
+use crate::log::Channel;
+
+/// What a reader is promised.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Delivery {
+    /// No duplicates on one connection; a slow or returning reader may miss messages, and is told how many.
+    AtMostOnce,
+    /// Every message after the cursor, in order, or a gap that says what is missing.
+    AtLeastOnce,
+}
+
+/// What a channel keeps: whichever limit is reached first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Retain {
+    /// Messages kept. At least 1.
+    pub messages: u64,
+    /// Milliseconds for which a message is kept.
+    pub age_ms: u64,
+}
+
+/// Who may read a channel. An API key always may.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Subscribe {
+    /// Anybody, without credentials.
+    Public,
+    /// Any valid token.
+    User,
+    /// A token whose `subscribe` patterns cover the channel.
+    Token,
+}
+
+/// Who may write to a channel. An API key always may.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Publish {
+    /// API keys alone.
+    Server,
+    /// Any valid token.
+    User,
+    /// A token whose `publish` patterns cover the channel.
+    Token,
+}
+
+/// The rules of one namespace.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Namespace {
+    /// The guarantee; declared, never defaulted.
+    pub delivery: Delivery,
+    /// How much is kept.
+    pub retain: Retain,
+    /// Keep the newest message of each key (`compact = "latest-per-key"`).
+    pub compact: bool,
+    /// Keep a list of who is here.
+    pub presence: bool,
+    /// Who may read.
+    pub subscribe: Subscribe,
+    /// Who may write.
+    pub publish: Publish,
+    /// Milliseconds for which an idempotency key is remembered, from storing.
+    pub dedupe_ms: u64,
+    /// Milliseconds for which a socket may take nothing before it is disconnected.
+    pub max_lag_ms: u64,
+}
+
+impl Retain {
+    /// What an at-least-once namespace keeps unless it says otherwise: 1,000 messages, 24 hours.
+    pub const LOG: Retain = Retain { messages: 1_000, age_ms: 24 * 3_600_000 };
+    /// The tail of an at-most-once namespace unless it says otherwise: 100 messages, 60 seconds.
+    pub const TAIL: Retain = Retain { messages: 100, age_ms: 60_000 };
+}
+
+impl Delivery {
+    /// The name on every wire and in the configuration.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Delivery::AtMostOnce => "at-most-once",
+            Delivery::AtLeastOnce => "at-least-once",
+        }
+    }
+}
+
+impl Namespace {
+    /// A namespace with this guarantee and the documented default of everything else.
+    pub fn new(delivery: Delivery) -> Self {
+        Namespace {
+            delivery,
+            retain: match delivery {
+                Delivery::AtMostOnce => Retain::TAIL,
+                Delivery::AtLeastOnce => Retain::LOG,
+            },
+            compact: false,
+            presence: false,
+            subscribe: Subscribe::Token,
+            publish: Publish::Server,
+            dedupe_ms: 120_000,
+            max_lag_ms: 30_000,
+        }
+    }
+}
+
+/// Every declared namespace, by name.
+#[derive(Debug, Clone, Default)]
+pub struct Policy {
+    namespaces: BTreeMap<String, Arc<Namespace>>,
+}
+
+impl Policy {
+    /// The policy made of these namespaces.
+    pub fn new(namespaces: impl IntoIterator<Item = (String, Namespace)>) -> Self {
+        Policy { namespaces: namespaces.into_iter().map(|(name, n)| (name, Arc::new(n))).collect() }
+    }
+
+    /// The rules of a channel, or [`Code::UnknownNamespace`].
+    pub fn of(&self, channel: &Channel) -> Result<Arc<Namespace>> {
+        let name = channel.namespace();
+        self.namespaces.get(name).cloned().ok_or_else(|| {
+            Error::new(Code::UnknownNamespace, format!("no namespace `{name}` is declared on this server"))
+        })
+    }
+}

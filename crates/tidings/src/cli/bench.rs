@@ -1,0 +1,10 @@
+//! `tidings bench`.
+
+/// The flags of `tidings bench`.
+#[derive(Debug, clap::Args)]
+pub struct Args {}
+
+/// Runs the command.
+pub fn run(_args: Args) -> anyhow::Result<()> {
+    Ok(())
+}

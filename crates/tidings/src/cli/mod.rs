@@ -1,0 +1,58 @@
+//! The command line: one file a command.
+
+mod bench;
+mod check;
+mod publish;
+mod serve;
+mod subscribe;
+mod target;
+mod token;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+pub use target::Target;
+
+/// Real-time delivery: one channel, every transport, nothing lost silently.
+#[derive(Debug, Parser)]
+#[command(name = "tidings", version, propagate_version = true, max_term_width = 100)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Run a node.
+    Serve(serve::Args),
+    /// Publish a message, or a line a message from standard input.
+    Publish(publish::Args),
+    /// Print the messages of channels as JSON lines; resumes by itself.
+    Subscribe(subscribe::Args),
+    /// Make a token for a client.
+    Token(token::Args),
+    /// Validate a configuration and say what it means.
+    Check(check::Args),
+    /// Measure a node under load.
+    Bench(bench::Args),
+}
+
+/// Runs the command that the arguments name. A failure is one sentence on standard error.
+pub fn main() -> ExitCode {
+    let result = match Cli::parse().command {
+        Command::Serve(args) => serve::run(args),
+        Command::Publish(args) => publish::run(args),
+        Command::Subscribe(args) => subscribe::run(args),
+        Command::Token(args) => token::run(args),
+        Command::Check(args) => check::run(args),
+        Command::Bench(args) => bench::run(args),
+    };
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            anstream::eprintln!("{error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}

@@ -1,0 +1,10 @@
+//! `tidings token`.
+
+/// The flags of `tidings token`.
+#[derive(Debug, clap::Args)]
+pub struct Args {}
+
+/// Runs the command.
+pub fn run(_args: Args) -> anyhow::Result<()> {
+    Ok(())
+}
