@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use crate::error::{Code, Error, Result};
-use crate::log::Channel;
+use crate::log::{Below, Channel, Retain, Rules};
 
 /// What a reader is promised.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -13,15 +13,6 @@ pub enum Delivery {
     AtMostOnce,
     /// Every message after the cursor, in order, or a gap that says what is missing.
     AtLeastOnce,
-}
-
-/// What a channel keeps: whichever limit is reached first.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Retain {
-    /// Messages kept. At least 1.
-    pub messages: u64,
-    /// Milliseconds for which a message is kept.
-    pub age_ms: u64,
 }
 
 /// Who may read a channel. An API key always may.
@@ -67,13 +58,6 @@ pub struct Namespace {
     pub max_lag_ms: u64,
 }
 
-impl Retain {
-    /// What an at-least-once namespace keeps unless it says otherwise: 1,000 messages, 24 hours.
-    pub const LOG: Retain = Retain { messages: 1_000, age_ms: 24 * 3_600_000 };
-    /// The tail of an at-most-once namespace unless it says otherwise: 100 messages, 60 seconds.
-    pub const TAIL: Retain = Retain { messages: 100, age_ms: 60_000 };
-}
-
 impl Delivery {
     /// The name on every wire and in the configuration.
     pub fn as_str(self) -> &'static str {
@@ -99,6 +83,22 @@ impl Namespace {
             publish: Publish::Server,
             dedupe_ms: 120_000,
             max_lag_ms: 30_000,
+        }
+    }
+}
+
+impl Namespace {
+    /// What a broker needs to know of it.
+    pub fn rules(&self) -> Rules {
+        Rules {
+            retain: self.retain,
+            compact: self.compact,
+            dedupe_ms: self.dedupe_ms,
+            below: match self.delivery {
+                Delivery::AtMostOnce => Below::Newest,
+                Delivery::AtLeastOnce => Below::Oldest,
+            },
+            durable: self.delivery == Delivery::AtLeastOnce,
         }
     }
 }

@@ -1,5 +1,17 @@
 //! A log: messages, positions, cursors, gaps, retention. Plain data and rules.
+//!
+//! Nothing here does I/O, waits, or reads a clock: the time is an argument.
 
 mod channel;
+mod cursor;
+mod gap;
+mod message;
+mod model;
+mod retention;
 
 pub use channel::{Channel, ChannelError};
+pub use cursor::{Cursor, CursorError, Position};
+pub use gap::{Gap, Why};
+pub use message::{Draft, Kind, Message, Once, Payload};
+pub use model::{Appended, Found, Limit, Log, Page, Start};
+pub use retention::{Below, Retain, Rules};

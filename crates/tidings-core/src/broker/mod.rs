@@ -1,0 +1,120 @@
+//! Where logs live: the contract that every broker keeps.
+
+#[cfg(any(test, feature = "testing"))]
+pub mod conformance;
+#[cfg(any(test, feature = "testing"))]
+pub mod faulty;
+pub mod memory;
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use futures_core::stream::BoxStream;
+
+use crate::log::{Appended, Channel, Draft, Found, Limit, Message, Page, Position, Rules, Start};
+
+pub use memory::{Memory, MemoryLimits};
+
+/// A place where logs live.
+///
+/// `conformance::run` (feature `testing`) checks all that is said here; a case
+/// that a broker's [`Promise`] excludes is named by it and skipped.
+#[async_trait]
+pub trait Broker: Send + Sync + 'static {
+    /// What this broker promises. Constant for its life.
+    fn promise(&self) -> Promise;
+
+    /// Stores drafts of one channel, in order, next to each other or not.
+    ///
+    /// All or a prefix: on an error, [`AppendError::stored`] says which of them
+    /// are stored, and no later one is. Returns when the broker's promise holds
+    /// for all of them (`rules.durable = false`: when they are ordered). A draft
+    /// whose key was stored within `rules.dedupe_ms` is not stored again; its
+    /// first position comes back with `duplicate`. Dropping the future may leave
+    /// any prefix stored.
+    async fn append(
+        &self,
+        channel: &Channel,
+        drafts: Vec<Draft>,
+        rules: &Rules,
+    ) -> Result<Vec<Appended>, AppendError>;
+
+    /// Finds where a read begins; creates nothing that a reader could see.
+    ///
+    /// What an append acknowledged before this call lies before the `end` that it gives.
+    async fn find(&self, channel: &Channel, start: Start, rules: &Rules) -> Result<Found, BrokerError>;
+
+    /// The messages after a place, oldest first, within `limit`.
+    ///
+    /// Where the broker cannot show that nothing was dropped after the place,
+    /// the page begins with a gap. An empty page means the end of the log.
+    async fn read(
+        &self,
+        channel: &Channel,
+        after: Position,
+        limit: Limit,
+        rules: &Rules,
+    ) -> Result<Page, BrokerError>;
+
+    /// Follows the end of the log.
+    ///
+    /// The tail says where it begins and owes every message after that place, in
+    /// order, as soon as the broker's promise for it holds, and never before. It
+    /// ends where it can no longer keep this: the caller reads what it missed
+    /// and follows again. It buffers a bounded number of messages.
+    async fn follow(&self, channel: &Channel, rules: &Rules) -> Result<Tail, BrokerError>;
+
+    /// Whether the broker answers. Returns within a second.
+    async fn ready(&self) -> Result<(), BrokerError>;
+}
+
+/// The live end of one log.
+pub struct Tail {
+    /// Where it begins.
+    pub from: Position,
+    /// Batches of messages after that, in order, none of them empty.
+    pub items: BoxStream<'static, Vec<Arc<Message>>>,
+}
+
+/// What a broker promises, for people and for the conformance suite.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Promise {
+    /// Its name in the configuration.
+    pub kind: &'static str,
+    /// What a publisher's 200 means, as the end of the sentence "a 200 means …".
+    pub stored: &'static str,
+    /// Whether logs outlive the process.
+    pub survives_restart: bool,
+    /// Whether the limits of retention are exact.
+    pub exact_retention: bool,
+    /// Whether idempotency keys hold on every node.
+    pub shared_idempotency: bool,
+}
+
+/// An append that stopped, and what it stored before.
+#[derive(Debug, thiserror::Error)]
+#[error("{error}")]
+pub struct AppendError {
+    /// The prefix that is stored.
+    pub stored: Vec<Appended>,
+    /// Why the rest is not.
+    #[source]
+    pub error: BrokerError,
+}
+
+/// Why a broker did not do what it was asked.
+#[derive(Debug, Clone, thiserror::Error)]
+pub enum BrokerError {
+    /// It cannot be reached, and nothing happened.
+    #[error("the broker cannot be reached: {0}")]
+    Unavailable(String),
+    /// It was asked and did not answer, so what happened is unknown.
+    #[error("the broker did not answer: {0}")]
+    Lost(String),
+    /// It has no room for more idempotency keys.
+    #[error("the broker remembers as many idempotency keys as it may")]
+    Full,
+    /// What it stores cannot be read.
+    #[error("the broker's data is damaged: {0}")]
+    Corrupt(String),
+}

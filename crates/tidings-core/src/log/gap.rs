@@ -1,0 +1,38 @@
+//! The explicit report that something cannot be delivered.
+
+use super::Position;
+
+/// Why messages cannot be delivered.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Why {
+    /// Retention or a memory bound removed them.
+    Expired,
+    /// The log began a new life, so that nothing is known of what came after the cursor.
+    Epoch,
+    /// The reader was too slow for an at-most-once channel.
+    Lagged,
+}
+
+/// Messages between two places that cannot be delivered, and why.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Gap {
+    /// The reader's place; `None` where its cursor could not be read.
+    pub after: Option<Position>,
+    /// The place to go on from.
+    pub until: Position,
+    /// The reason.
+    pub why: Why,
+    /// How many are missing, where the one who keeps the log knows.
+    pub missed: Option<u64>,
+}
+
+impl Why {
+    /// The name on every wire.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Why::Expired => "expired",
+            Why::Epoch => "epoch",
+            Why::Lagged => "lagged",
+        }
+    }
+}
