@@ -84,6 +84,8 @@ pub enum Code {
     NotFound,
     /// The Host or Origin of the request is not allowed here.
     OriginRefused,
+    /// The node does as much as it may.
+    Overloaded,
     /// The namespace keeps no presence.
     PresenceOff,
     /// The token was valid once.
@@ -100,7 +102,7 @@ pub enum Code {
 
 impl Code {
     /// Every code, in the order of the alphabet.
-    pub const ALL: [Code; 27] = [
+    pub const ALL: [Code; 28] = [
         Code::BadBatch,
         Code::BadChannel,
         Code::BadCursor,
@@ -122,6 +124,7 @@ impl Code {
         Code::NoCredentials,
         Code::NotFound,
         Code::OriginRefused,
+        Code::Overloaded,
         Code::PresenceOff,
         Code::TokenExpired,
         Code::TooLarge,
@@ -154,6 +157,7 @@ impl Code {
             Code::NoCredentials => "no-credentials",
             Code::NotFound => "not-found",
             Code::OriginRefused => "origin-refused",
+            Code::Overloaded => "overloaded",
             Code::PresenceOff => "presence-off",
             Code::TokenExpired => "token-expired",
             Code::TooLarge => "too-large",
@@ -190,7 +194,7 @@ impl Code {
             | Code::UnknownNamespace => Retry::AfterChange,
             Code::BodyIncomplete | Code::Lagged => Retry::After(0),
             Code::BrokerUnavailable | Code::Draining => Retry::After(2_000),
-            Code::IdempotencyFull => Retry::After(10_000),
+            Code::IdempotencyFull | Code::Overloaded => Retry::After(10_000),
         }
     }
 
@@ -222,6 +226,7 @@ impl Code {
             Code::OriginRefused => {
                 "add the origin to cors.origins, or use the host that this node listens on"
             }
+            Code::Overloaded => "come back later, or to another node",
             Code::PresenceOff => "set presence = true in the namespace",
             Code::TokenExpired => "get a new token and connect again with your cursor",
             Code::TooLarge => "send less at once, or raise limits.message_bytes",

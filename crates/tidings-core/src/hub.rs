@@ -1,0 +1,171 @@
+//! The parts of a node's core, joined: the only object that a door receives.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use parking_lot::Mutex;
+use slab::Slab;
+
+use crate::broker::{Broker, BrokerError};
+use crate::clock::Clock;
+use crate::error::{Code, Error, Result, Stored};
+use crate::feed::{Bell, Feeds};
+use crate::log::Channel;
+use crate::metrics::Metrics;
+use crate::policy::Policy;
+use crate::presence::Presence;
+use crate::session::{Credentials, Keys, Session};
+
+/// What a hub is made of.
+pub struct Parts {
+    /// Where logs live.
+    pub broker: Arc<dyn Broker>,
+    /// The declared namespaces.
+    pub policy: Policy,
+    /// The credentials that are accepted.
+    pub keys: Keys,
+    /// The time.
+    pub clock: Clock,
+    /// What the node measures.
+    pub metrics: Arc<Metrics>,
+    /// The bounds of this node.
+    pub limits: Limits,
+    /// A number that no other node, and no other life of this one, has.
+    pub incarnation: u64,
+}
+
+/// The bounds of a node.
+#[derive(Debug, Clone, Copy)]
+pub struct Limits {
+    /// The largest message, in bytes.
+    pub message_bytes: usize,
+    /// Most channels that are followed at once.
+    pub feeds: usize,
+}
+
+/// Opens sessions. Cloning shares it.
+#[derive(Clone)]
+pub struct Hub {
+    shared: Arc<Shared>,
+}
+
+/// What the node keeps to steer a hub.
+pub struct Control {
+    shared: Arc<Shared>,
+}
+
+pub(crate) struct Shared {
+    pub(crate) broker: Arc<dyn Broker>,
+    pub(crate) policy: Policy,
+    pub(crate) keys: Keys,
+    pub(crate) clock: Clock,
+    pub(crate) metrics: Arc<Metrics>,
+    pub(crate) limits: Limits,
+    pub(crate) feeds: Feeds,
+    pub(crate) presence: Presence,
+    pub(crate) ids: Ids,
+    /// The bell of each live subscription, to wake it when the node drains.
+    pub(crate) bells: Mutex<Slab<Arc<Bell>>>,
+    draining: AtomicBool,
+}
+
+/// Makes message ids: the node's incarnation and a counter.
+pub(crate) struct Ids {
+    incarnation: u64,
+    next: AtomicU64,
+}
+
+impl Hub {
+    /// Joins the parts. Needs a tokio runtime.
+    pub fn start(parts: Parts) -> (Hub, Control) {
+        let Parts { broker, policy, keys, clock, metrics, limits, incarnation } = parts;
+        let shared = Arc::new(Shared {
+            feeds: Feeds::new(broker.clone(), limits.feeds),
+            presence: Presence::start(broker.clone(), clock.clone(), incarnation),
+            ids: Ids { incarnation, next: AtomicU64::new(0) },
+            bells: Mutex::default(),
+            draining: AtomicBool::new(false),
+            broker,
+            policy,
+            keys,
+            clock,
+            metrics,
+            limits,
+        });
+        (Hub { shared: shared.clone() }, Control { shared })
+    }
+
+    /// Opens a session: the namespaces must be declared, and the credentials valid, in this order.
+    pub fn open(&self, channels: &[Channel], credentials: &Credentials) -> Result<Session> {
+        for channel in channels {
+            self.shared.policy.of(channel)?;
+        }
+        let identity = self.shared.keys.verify(credentials, self.shared.clock.now_ms())?;
+        Ok(Session::new(self.shared.clone(), identity))
+    }
+
+    /// What the node measures.
+    pub fn metrics(&self) -> &Arc<Metrics> {
+        &self.shared.metrics
+    }
+
+    /// Whether the node is shutting down.
+    pub fn is_draining(&self) -> bool {
+        self.shared.is_draining()
+    }
+}
+
+impl Control {
+    /// Ends every subscription with [`crate::session::End::Draining`] and refuses new ones.
+    pub fn drain(&self) {
+        self.shared.draining.store(true, Ordering::SeqCst);
+        for (_, bell) in self.shared.bells.lock().iter() {
+            bell.wake();
+        }
+    }
+
+    /// Live subscriptions.
+    pub fn subscriptions(&self) -> usize {
+        self.shared.bells.lock().len()
+    }
+
+    /// Channels that are followed.
+    pub fn feeds(&self) -> usize {
+        self.shared.feeds.len()
+    }
+
+    /// Whether the broker answers.
+    pub async fn broker_ready(&self) -> Result<(), BrokerError> {
+        self.shared.broker.ready().await
+    }
+}
+
+impl Shared {
+    pub(crate) fn is_draining(&self) -> bool {
+        self.draining.load(Ordering::Relaxed)
+    }
+}
+
+impl Ids {
+    pub(crate) fn next(&self) -> Box<str> {
+        let mut raw = [0; 15];
+        raw[..8].copy_from_slice(&self.incarnation.to_be_bytes());
+        // 56 bits of counter: 15 bytes make 20 characters without padding.
+        raw[8..].copy_from_slice(&self.next.fetch_add(1, Ordering::Relaxed).to_be_bytes()[1..]);
+        URL_SAFE_NO_PAD.encode(raw).into()
+    }
+}
+
+impl From<BrokerError> for Error {
+    fn from(error: BrokerError) -> Self {
+        let detail = error.to_string();
+        match error {
+            BrokerError::Unavailable(_) => Error::new(Code::BrokerUnavailable, detail).stored(Stored::No),
+            BrokerError::Lost(_) => Error::new(Code::BrokerUnavailable, detail).stored(Stored::Unknown),
+            BrokerError::Full => Error::new(Code::IdempotencyFull, detail).stored(Stored::No),
+            BrokerError::Corrupt(_) => Error::new(Code::BrokerUnavailable, detail).stored(Stored::No),
+        }
+    }
+}

@@ -1,0 +1,109 @@
+//! Everything that a node measures, in one list.
+
+use prometheus_client::encoding::EncodeLabelSet;
+use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::family::Family;
+use prometheus_client::metrics::gauge::Gauge;
+use prometheus_client::registry::Registry;
+
+/// The measures of one node, in a registry of its own.
+pub struct Metrics {
+    registry: Registry,
+    published: Family<Namespace, Counter>,
+    delivered: Family<Namespace, Counter>,
+    connections: Family<Door, Gauge>,
+    errors: Family<Code, Counter>,
+    /// Channels that the node follows.
+    pub feeds: Gauge,
+    /// Live subscriptions.
+    pub subscriptions: Gauge,
+    /// Bytes that the process holds in memory, where the system tells.
+    pub resident_bytes: Gauge,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct Namespace {
+    namespace: String,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct Door {
+    door: &'static str,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct Code {
+    code: &'static str,
+}
+
+impl Metrics {
+    /// Measures that all stand at zero.
+    pub fn new() -> Self {
+        let mut metrics = Metrics {
+            registry: Registry::with_prefix("tidings"),
+            published: Family::default(),
+            delivered: Family::default(),
+            connections: Family::default(),
+            errors: Family::default(),
+            feeds: Gauge::default(),
+            subscriptions: Gauge::default(),
+            resident_bytes: Gauge::default(),
+        };
+        let Metrics {
+            registry,
+            published,
+            delivered,
+            connections,
+            errors,
+            feeds,
+            subscriptions,
+            resident_bytes,
+        } = &mut metrics;
+        registry.register("published", "Messages stored", published.clone());
+        registry.register(
+            "delivered",
+            "Messages given to streams, by the namespace of their first channel",
+            delivered.clone(),
+        );
+        registry.register("connections", "Open streams, by door", connections.clone());
+        registry.register("errors", "Errors given to clients, by code", errors.clone());
+        registry.register("feeds", "Channels that this node follows", feeds.clone());
+        registry.register("subscriptions", "Live subscriptions", subscriptions.clone());
+        registry.register("resident_bytes", "Resident memory of the process", resident_bytes.clone());
+        metrics
+    }
+
+    /// Counts stored messages.
+    pub fn published(&self, namespace: &str, messages: u64) {
+        self.published.get_or_create(&Namespace { namespace: namespace.to_owned() }).inc_by(messages);
+    }
+
+    /// The counter of messages given to streams.
+    pub fn delivered(&self, namespace: &str) -> Counter {
+        self.delivered.get_or_create(&Namespace { namespace: namespace.to_owned() }).clone()
+    }
+
+    /// The gauge of open streams of one door.
+    pub fn connections(&self, door: &'static str) -> Gauge {
+        self.connections.get_or_create(&Door { door }).clone()
+    }
+
+    /// Counts an error that a client was given.
+    pub fn error(&self, code: crate::error::Code) {
+        self.errors.get_or_create(&Code { code: code.as_str() }).inc();
+    }
+
+    /// Everything, in the text format of Prometheus (OpenMetrics 1.0).
+    pub fn text(&self) -> String {
+        let mut text = String::new();
+        // Writing to a string cannot fail.
+        let _ = prometheus_client::encoding::text::encode(&mut text, &self.registry);
+        text
+    }
+}
+
+impl Default for Metrics {
+    fn default() -> Self {
+        Self::new()
+    }
+}

@@ -1,0 +1,134 @@
+//! A cursor that moves: one way to read a channel.
+//!
+//! The loop has three arms. *Below the ring*: read a page from the broker.
+//! *In the ring*: take a batch. *At its end*: wait for the bell. A reader
+//! holds no messages between two calls; its place moves when its door says
+//! that an item has begun to go out.
+
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+
+use crate::broker::{Broker, BrokerError};
+use crate::error::{Code, Error};
+use crate::feed::{Entry, Lease, Look};
+use crate::log::{Channel, Gap, Limit, Page, Position, Rules};
+
+/// One thing that a reader gives.
+#[derive(Debug, Clone)]
+pub enum Item {
+    /// A message.
+    Entry(Arc<Entry>),
+    /// Messages that cannot be delivered.
+    Gap(Gap),
+}
+
+impl Item {
+    /// Where a reader stands that has got this item.
+    pub fn position(&self) -> Position {
+        match self {
+            Item::Entry(entry) => entry.message.position,
+            Item::Gap(gap) => gap.until,
+        }
+    }
+}
+
+/// A place in one channel, and how to read on from there.
+pub(crate) struct Reader {
+    channel: Channel,
+    rules: Rules,
+    at: Position,
+    gap: Option<Gap>,
+    lease: Lease,
+    page: Option<PageRead>,
+}
+
+type PageRead = Pin<Box<dyn Future<Output = Result<Page, BrokerError>> + Send>>;
+
+/// A page is small: what a full socket does not take is read again.
+const PAGE: Limit = Limit { messages: 64, bytes: 64 * 1024 };
+
+impl Reader {
+    /// A reader at a place, which begins with a gap if one is known.
+    pub(crate) fn new(channel: Channel, rules: Rules, at: Position, gap: Option<Gap>, lease: Lease) -> Self {
+        Reader { channel, rules, at, gap, lease, page: None }
+    }
+
+    /// The channel it reads.
+    pub(crate) fn channel(&self) -> &Channel {
+        &self.channel
+    }
+
+    /// Its place: just after the last item that began to go out.
+    pub(crate) fn at(&self) -> Position {
+        self.at
+    }
+
+    /// Whether the broker's answer will wake the task, so that no bell needs to.
+    pub(crate) fn waits_for_broker(&self) -> bool {
+        self.page.is_some()
+    }
+
+    /// Moves to the place after an item that began to go out.
+    pub(crate) fn advance(&mut self, item: &Item) {
+        self.at = item.position();
+        if matches!(item, Item::Gap(_)) {
+            self.gap = None;
+        }
+    }
+
+    /// Appends up to `max` items after its place to `out`. Pending: nothing
+    /// there; the bell rings, or the broker's answer wakes the task.
+    pub(crate) fn poll_items(
+        &mut self,
+        cx: &mut Context<'_>,
+        broker: &Arc<dyn Broker>,
+        max: usize,
+        entries: &mut Vec<Arc<Entry>>,
+        mut out: impl FnMut(Item),
+    ) -> Poll<Result<(), Error>> {
+        if let Some(gap) = self.gap {
+            out(Item::Gap(gap));
+            return Poll::Ready(Ok(()));
+        }
+        if self.page.is_none() {
+            match self.lease.feed.look(self.at, max, entries) {
+                Ok(Look::Entries) => {
+                    entries.drain(..).for_each(|entry| out(Item::Entry(entry)));
+                    return Poll::Ready(Ok(()));
+                }
+                Ok(Look::End) => return Poll::Pending,
+                Ok(Look::Below) => self.page = Some(self.read_page(broker)),
+                Err(_lost) => {
+                    return Poll::Ready(Err(Error::new(
+                        Code::BrokerUnavailable,
+                        "the broker does not answer",
+                    )));
+                }
+            }
+        }
+        let Some(page) = &mut self.page else { return Poll::Pending };
+        let page = std::task::ready!(page.as_mut().poll(cx));
+        self.page = None;
+        let page = page.map_err(Error::from)?;
+        if let Some(gap) = page.gap {
+            self.gap = Some(gap);
+            out(Item::Gap(gap));
+            return Poll::Ready(Ok(()));
+        }
+        if page.messages.is_empty() {
+            // The broker has no more, and the feed begins later: it will ring when it gets there.
+            return Poll::Pending;
+        }
+        page.messages
+            .into_iter()
+            .take(max)
+            .for_each(|message| out(Item::Entry(Arc::new(Entry::new(message)))));
+        Poll::Ready(Ok(()))
+    }
+
+    fn read_page(&self, broker: &Arc<dyn Broker>) -> PageRead {
+        let (broker, channel, rules, at) = (broker.clone(), self.channel.clone(), self.rules, self.at);
+        Box::pin(async move { broker.read(&channel, at, PAGE, &rules).await })
+    }
+}

@@ -1,0 +1,416 @@
+//! One authenticated client: who it is, what it may do, what it reads.
+
+mod identity;
+mod subscription;
+
+use std::collections::HashSet;
+use std::sync::Arc;
+
+use crate::error::{Code, Error, Result, Stored};
+use crate::feed::Bell;
+use crate::hub::Shared;
+use crate::log::{Appended, Channel, Cursor, Draft, Found, Gap, Limit, Message, Position, Start};
+use crate::policy::{Delivery, Namespace, Publish, Subscribe};
+use crate::presence::Roster;
+use crate::reader::Reader;
+
+pub use identity::{Client, Credentials, Identity, Keys};
+pub use subscription::{Batch, End, Fact, Subscription};
+use subscription::{Joined, weakest};
+
+/// A client whose credentials are verified.
+#[derive(Clone)]
+pub struct Session {
+    hub: Arc<Shared>,
+    identity: Identity,
+}
+
+/// Which channels to read, and from where.
+#[derive(Debug, Clone)]
+pub struct Want {
+    /// The channels; doubles are folded.
+    pub channels: Vec<Channel>,
+    /// Where to begin.
+    pub from: From,
+    /// Where a channel begins that `from` does not cover.
+    pub default: Start,
+}
+
+/// Where a read begins, as a client says it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum From {
+    /// Not said.
+    Default,
+    /// With the oldest message kept.
+    Earliest,
+    /// With what comes next.
+    Latest,
+    /// With the N newest messages of each channel.
+    Last(u64),
+    /// After the places of a cursor.
+    Cursor(Cursor),
+    /// After a cursor that nobody can read: begins with a gap.
+    Unreadable,
+}
+
+/// A page of messages, over one or many channels.
+#[derive(Debug)]
+pub struct Read {
+    /// What is missing before the messages, and where.
+    pub gap: Option<(Channel, Gap)>,
+    /// The messages: in order within each channel.
+    pub messages: Vec<Arc<Message>>,
+    /// Where to read on: one place for each channel.
+    pub cursor: Cursor,
+    /// Whether more is there now.
+    pub more: bool,
+    /// When the newest message of these channels was stored.
+    pub newest_ms: Option<u64>,
+    /// The weakest guarantee of the channels.
+    pub delivery: Delivery,
+}
+
+/// The right to publish to one channel.
+pub struct Writer {
+    hub: Arc<Shared>,
+    channel: Channel,
+    namespace: Arc<Namespace>,
+    from: Option<Arc<str>>,
+}
+
+/// An append of which a prefix was stored.
+#[derive(Debug)]
+pub struct Stopped {
+    /// The messages that are stored.
+    pub stored: Vec<Appended>,
+    /// Why the rest is not.
+    pub error: Error,
+}
+
+/// A channel whose start is found.
+struct Place {
+    channel: Channel,
+    namespace: Arc<Namespace>,
+    found: Found,
+    recovered: Option<bool>,
+}
+
+/// Channels that one request may name.
+const CHANNELS_MAX: usize = Cursor::CHANNELS_MAX;
+/// Messages that are read at once from one channel for a page.
+const READ_MESSAGES_MAX: usize = 1_000;
+
+impl Session {
+    pub(crate) fn new(hub: Arc<Shared>, identity: Identity) -> Self {
+        Session { hub, identity }
+    }
+
+    /// Who the client is.
+    pub fn identity(&self) -> &Identity {
+        &self.identity
+    }
+
+    /// When its token ends, in milliseconds since the Unix epoch.
+    pub fn expires_ms(&self) -> Option<u64> {
+        match &self.identity {
+            Identity::Client(client) => Some(client.expires_ms),
+            Identity::Anonymous | Identity::Backend => None,
+        }
+    }
+
+    /// Milliseconds since the Unix epoch, by the node's clock.
+    pub fn now_ms(&self) -> u64 {
+        self.hub.clock.now_ms()
+    }
+
+    /// Checks the right to administer: an API key.
+    pub fn may_administer(&self) -> Result<()> {
+        match &self.identity {
+            Identity::Backend => Ok(()),
+            Identity::Anonymous => Err(no_credentials("this needs an API key")),
+            Identity::Client(_) => {
+                Err(Error::new(Code::Forbidden, "this needs an API key; a client's token is not enough"))
+            }
+        }
+    }
+
+    /// Checks the right to publish to a channel.
+    pub fn writer(&self, channel: &Channel) -> Result<Writer> {
+        let namespace = self.hub.policy.of(channel)?;
+        let allowed = match (&self.identity, namespace.publish) {
+            (Identity::Backend, _) | (Identity::Client(_), Publish::User) => true,
+            (Identity::Anonymous, _) => {
+                return Err(no_credentials(&format!("publishing to `{channel}` needs credentials")));
+            }
+            (Identity::Client(_), Publish::Server) => false,
+            (Identity::Client(client), Publish::Token) => client.may_publish(channel),
+        };
+        if !allowed {
+            return Err(Error::new(
+                Code::Forbidden,
+                format!("these credentials do not allow publishing to `{channel}`"),
+            ));
+        }
+        let from = match &self.identity {
+            Identity::Client(client) => client.user.clone(),
+            Identity::Anonymous | Identity::Backend => None,
+        };
+        Ok(Writer { hub: self.hub.clone(), channel: channel.clone(), namespace, from })
+    }
+
+    /// Checks the right to read all of these channels, or says which one is refused.
+    pub fn may_read(&self, channels: &[Channel]) -> Result<()> {
+        channels.iter().try_for_each(|channel| self.may_subscribe(channel).map(drop))
+    }
+
+    /// Whether reading these channels needed a token, so that no shared cache may keep the answer.
+    pub fn is_private(&self, channels: &[Channel]) -> bool {
+        channels.iter().any(|channel| {
+            self.hub.policy.of(channel).is_ok_and(|namespace| namespace.subscribe != Subscribe::Public)
+        })
+    }
+
+    /// Reads a page, at once.
+    pub async fn read(&self, want: Want, limit: usize) -> Result<Read> {
+        let places = self.find(want).await?;
+        let delivery = weakest(places.iter().map(|place| place.namespace.delivery));
+        let newest_ms = places.iter().filter_map(|place| place.found.newest_ms).max();
+        let mut read = Read {
+            gap: None,
+            messages: Vec::new(),
+            cursor: Cursor::default(),
+            more: false,
+            newest_ms,
+            delivery,
+        };
+        let mut ends: Vec<(Channel, Position)> = Vec::with_capacity(places.len());
+        let mut later = Vec::new();
+        for (at, place) in places.iter().enumerate() {
+            let share = limit.saturating_sub(read.messages.len()) / (places.len() - at);
+            let end = self.read_place(place, place.found.at, share, &mut read).await?;
+            if end != place.found.end {
+                later.push(at);
+            }
+            ends.push((place.channel.clone(), end));
+        }
+        // A second round gives busy channels what quiet ones left.
+        for at in later {
+            let place = &places[at];
+            let left = limit.saturating_sub(read.messages.len());
+            if left > 0 && places.len() > 1 && ends[at].1.epoch == place.found.end.epoch {
+                ends[at].1 = self.read_place(place, ends[at].1, left, &mut read).await?;
+            }
+            read.more |= ends[at].1 != place.found.end;
+        }
+        read.cursor = Cursor::composite(ends.iter().map(|(channel, position)| (channel, *position)));
+        Ok(read)
+    }
+
+    /// Joins the live tails of channels. What was acknowledged to a publisher before this returns comes, or is covered by the cursor.
+    pub async fn follow(&self, want: Want) -> Result<Subscription> {
+        if self.hub.is_draining() {
+            return Err(Error::new(Code::Draining, "this node is shutting down"));
+        }
+        let places = self.find(want).await?;
+        let bell = Arc::new(Bell::new(places.len()));
+        let mut joined = Joined {
+            readers: Vec::with_capacity(places.len()),
+            facts: Vec::with_capacity(places.len()),
+            namespaces: Vec::with_capacity(places.len()),
+            expires_ms: self.expires_ms(),
+            delivered: self
+                .hub
+                .metrics
+                .delivered(places.first().map_or("", |place| place.channel.namespace())),
+            members: Vec::new(),
+            bell,
+        };
+        for (number, place) in places.into_iter().enumerate() {
+            let rules = place.namespace.rules();
+            let Place { channel, namespace, found, recovered } = place;
+            let number = u32::try_from(number).unwrap_or(u32::MAX);
+            let lease = self.hub.feeds.join(&channel, rules, &joined.bell, number);
+            let lease = lease.ok_or_else(|| {
+                Error::new(Code::Overloaded, "this node follows as many channels as it may")
+            })?;
+            if let Some(member) = self.enter(&channel, &namespace) {
+                joined.members.push(member);
+            }
+            joined.readers.push(Reader::new(channel.clone(), rules, found.at_before_gap(), found.gap, lease));
+            joined.facts.push(Fact { channel, delivery: namespace.delivery, recovered });
+            joined.namespaces.push(namespace);
+        }
+        Ok(Subscription::new(self.hub.clone(), joined))
+    }
+
+    /// Counts a long-poll as presence until some time after its last request.
+    pub fn linger(&self, channels: &[Channel]) {
+        for channel in channels {
+            if let Ok(namespace) = self.hub.policy.of(channel)
+                && let Some(member) = self.enter(channel, &namespace)
+            {
+                member.linger();
+            }
+        }
+    }
+
+    /// Who is in a channel.
+    pub async fn presence(&self, channel: &Channel) -> Result<Roster> {
+        let namespace = self.may_subscribe(channel)?;
+        if !namespace.presence {
+            return Err(Error::new(
+                Code::PresenceOff,
+                format!("the namespace of `{channel}` keeps no presence"),
+            ));
+        }
+        self.hub.presence.roster(channel).await
+    }
+
+    fn enter(&self, channel: &Channel, namespace: &Namespace) -> Option<crate::presence::Member> {
+        match &self.identity {
+            Identity::Client(client) if namespace.presence => self.hub.presence.enter(channel, client),
+            _ => None,
+        }
+    }
+
+    fn may_subscribe(&self, channel: &Channel) -> Result<Arc<Namespace>> {
+        let namespace = self.hub.policy.of(channel)?;
+        let allowed = match (&self.identity, namespace.subscribe) {
+            (Identity::Backend, _) | (_, Subscribe::Public) | (Identity::Client(_), Subscribe::User) => true,
+            (Identity::Anonymous, _) => {
+                return Err(no_credentials(&format!("reading `{channel}` needs credentials")));
+            }
+            (Identity::Client(client), Subscribe::Token) => client.may_subscribe(channel),
+        };
+        match allowed {
+            true => Ok(namespace),
+            false => Err(Error::new(
+                Code::Forbidden,
+                format!("these credentials do not allow reading `{channel}`"),
+            )),
+        }
+    }
+
+    async fn find(&self, want: Want) -> Result<Vec<Place>> {
+        let mut seen = HashSet::new();
+        let channels: Vec<_> =
+            want.channels.into_iter().filter(|channel| seen.insert(channel.clone())).collect();
+        if channels.len() > CHANNELS_MAX {
+            let detail = format!("{} channels in one request, of at most {CHANNELS_MAX}", channels.len());
+            return Err(Error::new(Code::TooManyChannels, detail));
+        }
+        if let From::Cursor(cursor) = &want.from
+            && !channels.iter().any(|channel| cursor.get(channel).is_some())
+        {
+            return Err(Error::new(Code::BadCursor, "the cursor covers none of the channels asked for"));
+        }
+        let mut places = Vec::with_capacity(channels.len());
+        for channel in channels {
+            let namespace = self.may_subscribe(&channel)?;
+            let given = match &want.from {
+                From::Cursor(cursor) => cursor.get(&channel).map(Start::After),
+                From::Unreadable => Some(Start::Unreadable),
+                From::Earliest => Some(Start::Earliest),
+                From::Latest => Some(Start::Latest),
+                From::Last(n) => Some(Start::Last(*n)),
+                From::Default => None,
+            };
+            let start = given.unwrap_or(want.default);
+            let found = self.hub.broker.find(&channel, start, &namespace.rules()).await?;
+            let from_cursor = matches!(start, Start::After(_) | Start::Unreadable);
+            let recovered = from_cursor.then_some(found.gap.is_none());
+            places.push(Place { channel, namespace, found, recovered });
+        }
+        Ok(places)
+    }
+
+    /// Adds to `read` what follows a place; returns where it ended.
+    async fn read_place(
+        &self,
+        place: &Place,
+        after: Position,
+        max: usize,
+        read: &mut Read,
+    ) -> Result<Position> {
+        let mut at = after;
+        let mut gap = place.found.gap.filter(|_| at == place.found.at);
+        let mut left = max;
+        loop {
+            if let Some(found) = gap.take() {
+                if read.gap.as_ref().is_some_and(|(_, first)| *first != found) {
+                    // One gap a page: this one is found again from where the reader stands.
+                    return Ok(found.after.unwrap_or(at));
+                }
+                at = found.until;
+                read.gap = Some((place.channel.clone(), found));
+            }
+            if left == 0 {
+                return Ok(at);
+            }
+            let limit = Limit { messages: left.min(READ_MESSAGES_MAX), bytes: usize::MAX };
+            let page = self.hub.broker.read(&place.channel, at, limit, &place.namespace.rules()).await?;
+            match page.gap {
+                Some(_) if !read.messages.is_empty() || read.gap.is_some() => return Ok(at),
+                Some(found) => gap = Some(found),
+                None => {
+                    at = page.messages.last().map_or(at, |message| message.position);
+                    let full = page.messages.len() >= limit.messages;
+                    left -= page.messages.len();
+                    read.messages.extend(page.messages);
+                    if !full {
+                        return Ok(at);
+                    }
+                }
+            }
+        }
+    }
+}
+
+impl Writer {
+    /// The largest message that it takes, in bytes.
+    pub fn message_bytes_max(&self) -> usize {
+        self.hub.limits.message_bytes
+    }
+
+    /// A draft's id where its publisher gave none: unique on all nodes.
+    pub fn new_id(&self) -> Box<str> {
+        self.hub.ids.next()
+    }
+
+    /// Stores drafts in order; see [`crate::broker::Broker::append`].
+    pub async fn append(&self, mut drafts: Vec<Draft>) -> Result<Vec<Appended>, Stopped> {
+        let stop = |error: Error| Stopped { stored: Vec::new(), error };
+        if self.hub.is_draining() {
+            return Err(stop(Error::new(Code::Draining, "this node is shutting down").stored(Stored::No)));
+        }
+        for draft in &mut drafts {
+            let bytes = draft.payload.bytes.len();
+            if bytes > self.hub.limits.message_bytes {
+                let detail =
+                    format!("the message has {bytes} bytes, of at most {}", self.hub.limits.message_bytes);
+                return Err(stop(Error::new(Code::TooLarge, detail)));
+            }
+            draft.from.clone_from(&self.from);
+        }
+        let result = self.hub.broker.append(&self.channel, drafts, &self.namespace.rules()).await;
+        match result {
+            Ok(appended) => {
+                let new = appended.iter().filter(|one| !one.duplicate).count() as u64;
+                self.hub.metrics.published(self.channel.namespace(), new);
+                Ok(appended)
+            }
+            Err(failed) => Err(Stopped { stored: failed.stored, error: failed.error.into() }),
+        }
+    }
+}
+
+impl Found {
+    /// Where a reader stands before it reports the gap.
+    fn at_before_gap(&self) -> Position {
+        self.gap.map_or(self.at, |gap| gap.after.unwrap_or(gap.until))
+    }
+}
+
+fn no_credentials(detail: &str) -> Error {
+    Error::new(Code::NoCredentials, detail)
+}

@@ -1,0 +1,252 @@
+//! A live read of one or many channels by one client.
+
+use std::sync::Arc;
+use std::task::{Context, Poll};
+
+use prometheus_client::metrics::counter::Counter;
+
+use crate::error::Error;
+use crate::feed::{Bell, Entry};
+use crate::hub::Shared;
+use crate::log::{Channel, Cursor, Position};
+use crate::policy::{Delivery, Namespace};
+use crate::presence::Member;
+use crate::reader::{Item, Reader};
+
+/// Readers on one bell, with the rights and the end of their session.
+///
+/// It has no queue: [`Subscription::poll_next`] gives what is after each
+/// reader's place, and gives it again until [`Subscription::advance`] says that
+/// it began to go out. Dropping it ends the read.
+pub struct Subscription {
+    hub: Arc<Shared>,
+    registration: usize,
+    bell: Arc<Bell>,
+    readers: Box<[Reader]>,
+    facts: Box<[Fact]>,
+    /// Bit by bit: readers that may have something.
+    ready: Box<[u64]>,
+    turn: u32,
+    max_lag_ms: u64,
+    expires_ms: Option<u64>,
+    delivered: Counter,
+    delivered_since: u64,
+    members: Vec<Member>,
+}
+
+/// What a greeting says of one channel.
+#[derive(Debug, Clone)]
+pub struct Fact {
+    /// The channel.
+    pub channel: Channel,
+    /// The guarantee in force.
+    pub delivery: Delivery,
+    /// `None` where no cursor was given; else whether no gap is known at the head.
+    pub recovered: Option<bool>,
+}
+
+/// Items of several readers, in the order in which they are to go out.
+#[derive(Debug, Default)]
+pub struct Batch {
+    /// Each item and the number of its reader.
+    pub items: Vec<(u32, Item)>,
+    entries: Vec<Arc<Entry>>,
+}
+
+/// Why a subscription ends by itself.
+#[derive(Debug)]
+pub enum End {
+    /// Its token expired.
+    Expired,
+    /// The node is shutting down.
+    Draining,
+    /// The broker is lost.
+    Failed(Error),
+}
+
+impl Batch {
+    /// Forgets the items and keeps the memory, if it is little.
+    pub fn clear(&mut self) {
+        self.items.clear();
+        self.entries.clear();
+    }
+}
+
+/// The parts of a subscription, as the session joined them.
+pub(super) struct Joined {
+    pub(super) bell: Arc<Bell>,
+    pub(super) readers: Vec<Reader>,
+    pub(super) facts: Vec<Fact>,
+    pub(super) namespaces: Vec<Arc<Namespace>>,
+    pub(super) expires_ms: Option<u64>,
+    pub(super) delivered: Counter,
+    pub(super) members: Vec<Member>,
+}
+
+impl Subscription {
+    pub(super) fn new(hub: Arc<Shared>, joined: Joined) -> Self {
+        let Joined { bell, readers, facts, namespaces, expires_ms, delivered, members } = joined;
+        let registration = hub.bells.lock().insert(bell.clone());
+        let words = bell.words() as usize;
+        Subscription {
+            hub,
+            registration,
+            bell,
+            readers: readers.into(),
+            facts: facts.into(),
+            ready: vec![0; words].into(),
+            turn: 0,
+            max_lag_ms: namespaces.iter().map(|n| n.max_lag_ms).min().unwrap_or(30_000),
+            expires_ms,
+            delivered,
+            delivered_since: 0,
+            members,
+        }
+    }
+
+    /// What to say of each channel, in the order of the readers.
+    pub fn facts(&self) -> &[Fact] {
+        &self.facts
+    }
+
+    /// The channel of a reader.
+    pub fn channel(&self, reader: u32) -> Option<&Channel> {
+        self.readers.get(reader as usize).map(Reader::channel)
+    }
+
+    /// The places of all readers, as one cursor.
+    pub fn cursor(&self) -> Cursor {
+        Cursor::composite(self.readers.iter().map(|reader| (reader.channel(), reader.at())))
+    }
+
+    /// The weakest guarantee of its channels.
+    pub fn delivery(&self) -> Delivery {
+        weakest(self.facts.iter().map(|fact| fact.delivery))
+    }
+
+    /// Milliseconds for which the socket may take nothing.
+    pub fn max_lag_ms(&self) -> u64 {
+        self.max_lag_ms
+    }
+
+    /// Milliseconds until the token ends; `None` where there is none.
+    pub fn expires_in_ms(&self) -> Option<u64> {
+        self.expires_ms.map(|at| at.saturating_sub(self.hub.clock.now_ms()))
+    }
+
+    /// Milliseconds since the Unix epoch, by the node's clock.
+    pub fn now_ms(&self) -> u64 {
+        self.hub.clock.now_ms()
+    }
+
+    /// Fills `batch` with up to about `max` items that follow the readers' places.
+    ///
+    /// Pending: nothing follows; the task is woken when something does, or when
+    /// the session ends. Must be polled by one task. Call [`Subscription::advance`]
+    /// for each item that begins to go out, in order, before the next call.
+    pub fn poll_next(
+        &mut self,
+        cx: &mut Context<'_>,
+        max: usize,
+        batch: &mut Batch,
+    ) -> Poll<Result<(), End>> {
+        self.bell.register(cx.waker());
+        if self.hub.is_draining() {
+            return Poll::Ready(Err(End::Draining));
+        }
+        if self.expires_ms.is_some_and(|at| at <= self.hub.clock.now_ms()) {
+            return Poll::Ready(Err(End::Expired));
+        }
+        for word in 0..self.bell.words() {
+            self.ready[word as usize] |= self.bell.take(word);
+        }
+        let readers = self.readers.len() as u32;
+        if readers == 1 {
+            self.poll_reader(0, cx, max, batch)?;
+        } else {
+            // The one who was served last is asked last, so that a busy channel starves no other.
+            let began = self.turn;
+            for step in 0..readers {
+                let reader = (began + step) % readers;
+                if batch.items.len() >= max {
+                    break;
+                }
+                let before = batch.items.len();
+                self.poll_reader(reader, cx, max - before, batch)?;
+                if batch.items.len() > before {
+                    self.turn = (reader + 1) % readers;
+                }
+            }
+        }
+        if batch.items.is_empty() {
+            self.count_delivered();
+            return Poll::Pending;
+        }
+        Poll::Ready(Ok(()))
+    }
+
+    /// Moves a reader past an item that began to go out.
+    pub fn advance(&mut self, reader: u32, item: &Item) {
+        if let Some(reader) = self.readers.get_mut(reader as usize) {
+            reader.advance(item);
+        }
+        if let Item::Entry(_) = item {
+            self.delivered_since += 1;
+        }
+    }
+
+    /// Where a reader stands.
+    pub fn at(&self, reader: u32) -> Option<Position> {
+        self.readers.get(reader as usize).map(Reader::at)
+    }
+
+    /// Says that the client left in good order, so that its presence ends sooner.
+    pub fn left_cleanly(&mut self) {
+        self.members.iter_mut().for_each(Member::left_cleanly);
+    }
+
+    fn poll_reader(
+        &mut self,
+        reader: u32,
+        cx: &mut Context<'_>,
+        max: usize,
+        batch: &mut Batch,
+    ) -> Result<(), End> {
+        let (word, bit) = ((reader / 64) as usize, 1u64 << (reader % 64));
+        if self.ready[word] & bit == 0 {
+            return Ok(());
+        }
+        let Batch { items, entries } = batch;
+        let polled = self.readers[reader as usize].poll_items(cx, &self.hub.broker, max, entries, |item| {
+            items.push((reader, item));
+        });
+        match polled {
+            Poll::Ready(Ok(())) => Ok(()),
+            Poll::Ready(Err(error)) => Err(End::Failed(error)),
+            Poll::Pending => {
+                if !self.readers[reader as usize].waits_for_broker() {
+                    self.ready[word] &= !bit;
+                }
+                Ok(())
+            }
+        }
+    }
+
+    fn count_delivered(&mut self) {
+        if self.delivered_since > 0 {
+            self.delivered.inc_by(std::mem::take(&mut self.delivered_since));
+        }
+    }
+}
+
+impl Drop for Subscription {
+    fn drop(&mut self) {
+        self.count_delivered();
+        self.hub.bells.lock().try_remove(self.registration);
+    }
+}
+
+/// The weakest of several guarantees.
+pub(super) fn weakest(deliveries: impl Iterator<Item = Delivery>) -> Delivery {
+    deliveries.min().unwrap_or(Delivery::AtMostOnce)
+}
