@@ -1,0 +1,187 @@
+//! What a configuration means, in plain words: the report of `tidings check`.
+
+use serde::Serialize;
+
+use tidings_core::{Delivery, Namespace, Publish, Retain, Subscribe};
+
+use super::{Loaded, Period, advice};
+
+/// What a configuration means.
+#[derive(Debug, Clone, Serialize)]
+pub struct Report {
+    /// Where the configuration came from.
+    pub sources: Vec<String>,
+    /// Where clients connect.
+    pub listen: String,
+    /// Where monitoring connects, if elsewhere.
+    pub ops_listen: Option<String>,
+    /// What keeps the channels.
+    pub broker: String,
+    /// What that is worth.
+    pub promise: String,
+    /// Each namespace.
+    pub namespaces: Vec<NamespaceReport>,
+    /// What is probably a mistake.
+    pub warnings: Vec<String>,
+    /// What is worth knowing.
+    pub notes: Vec<String>,
+}
+
+/// What a namespace means.
+#[derive(Debug, Clone, Serialize)]
+pub struct NamespaceReport {
+    /// Its name.
+    pub name: String,
+    /// The channels that it is for.
+    pub channels: String,
+    /// The guarantee.
+    pub delivery: &'static str,
+    /// What a publisher's 200 means.
+    pub stored: String,
+    /// What a reader gets that comes back with its cursor.
+    pub resume: String,
+    /// What happens to a reader that is too slow.
+    pub slow: String,
+    /// How much is kept.
+    pub kept: String,
+    /// What becomes of a publish that is repeated.
+    pub retry: String,
+    /// Who may read.
+    pub readers: &'static str,
+    /// Who may write.
+    pub writers: &'static str,
+    /// Whether there is a list of who is here.
+    pub presence: &'static str,
+}
+
+impl Report {
+    /// The report on a configuration.
+    pub fn new(loaded: &Loaded) -> Self {
+        let config = &loaded.config;
+        let namespaces = config.namespaces.iter();
+        Report {
+            sources: loaded.sources.clone(),
+            listen: config.listen.to_string(),
+            ops_listen: config.ops_listen.map(|address| address.to_string()),
+            broker: config.broker.kind.as_str().to_owned(),
+            promise: format!(
+                "messages live in this process, up to {} in all; a restart forgets them, and readers are told so by \
+                 a gap",
+                config.broker.memory_bytes
+            ),
+            namespaces: namespaces.map(|(name, n)| NamespaceReport::new(name, &n.to_core(config))).collect(),
+            warnings: loaded.warnings.clone(),
+            notes: advice::notes(config),
+        }
+    }
+}
+
+impl NamespaceReport {
+    fn new(name: &str, namespace: &Namespace) -> Self {
+        let lag = duration(namespace.max_lag_ms);
+        let Retain { messages, age_ms } = namespace.retain;
+        let (messages, age) = (grouped(messages), duration(age_ms));
+        let (stored, resume, slow) = match namespace.delivery {
+            Delivery::AtLeastOnce => (
+                "stored in the memory of this node, for as long as it runs and keeps it".to_owned(),
+                "every later message, in order, or a gap that says what is missing".to_owned(),
+                format!(
+                    "falls behind in the log; disconnected if its socket takes nothing for {lag}, and resumes from \
+                     the last message it got"
+                ),
+            ),
+            Delivery::AtMostOnce => (
+                "ordered; nothing is waited for".to_owned(),
+                format!(
+                    "the messages of the last {age}, at most {messages}; if it was away for longer a gap, then now"
+                ),
+                format!(
+                    "skips ahead, and is told how many it missed; disconnected if its socket takes nothing for {lag}"
+                ),
+            ),
+        };
+        let compact = if namespace.compact {
+            "; the newest message of each key stays, however many follow"
+        } else {
+            ""
+        };
+        NamespaceReport {
+            name: name.to_owned(),
+            channels: if name == "default" {
+                "channels without a `:`, and default:…".to_owned()
+            } else {
+                format!("channels {name}:…")
+            },
+            delivery: namespace.delivery.as_str(),
+            stored,
+            resume,
+            slow,
+            kept: format!("the newest {messages} messages of a channel, for {age} at most{compact}"),
+            retry: match namespace.delivery {
+                Delivery::AtLeastOnce => {
+                    format!(
+                        "is stored once, if its Idempotency-Key is the same and {} have not passed",
+                        duration(namespace.dedupe_ms)
+                    )
+                }
+                Delivery::AtMostOnce => "may appear twice".to_owned(),
+            },
+            readers: match namespace.subscribe {
+                Subscribe::Public => "anybody",
+                Subscribe::User => "every valid token, and API keys",
+                Subscribe::Token => "tokens that list the channel, and API keys",
+            },
+            writers: match namespace.publish {
+                Publish::Server => "API keys alone",
+                Publish::User => "every valid token, and API keys",
+                Publish::Token => "tokens that list the channel, and API keys",
+            },
+            presence: if namespace.presence { "kept: readers with a token see who is here" } else { "off" },
+        }
+    }
+
+    /// The report as lines: a label and a sentence each.
+    pub fn lines(&self) -> [(&'static str, &str); 8] {
+        [
+            ("a 200 means", &self.stored),
+            ("a returning reader gets", &self.resume),
+            ("a slow reader", &self.slow),
+            ("kept", &self.kept),
+            ("a repeated publish", &self.retry),
+            ("may read", self.readers),
+            ("may publish", self.writers),
+            ("presence", self.presence),
+        ]
+    }
+}
+
+/// Milliseconds for people.
+fn duration(ms: u64) -> String {
+    Period(std::time::Duration::from_millis(ms)).to_string()
+}
+
+/// A number for people: `10,000`.
+pub(super) fn grouped(number: u64) -> String {
+    let digits = number.to_string();
+    let mut grouped = String::new();
+    for (index, digit) in digits.chars().enumerate() {
+        if index > 0 && (digits.len() - index).is_multiple_of(3) {
+            grouped.push(',');
+        }
+        grouped.push(digit);
+    }
+    grouped
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_are_grouped() {
+        assert_eq!(grouped(0), "0");
+        assert_eq!(grouped(999), "999");
+        assert_eq!(grouped(10_000), "10,000");
+        assert_eq!(grouped(1_234_567), "1,234,567");
+    }
+}

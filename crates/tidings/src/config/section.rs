@@ -1,0 +1,188 @@
+//! The sections that are not namespaces: `[broker]`, `[auth]`, `[cors]`, `[limits]`, `[log]`.
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::value::{Period, Secret, Size};
+
+/// `[broker]`: where channels are kept.
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct BrokerConfig {
+    /// What keeps the channels, and so what a publisher's 200 is worth.
+    pub kind: BrokerKind,
+
+    /// What `kind = "memory"` may take for all messages together. When it is full the oldest
+    /// messages go first, and a reader that wanted them gets a gap `expired`.
+    #[schemars(extend("x-bounds" = ["64KiB", "1TiB"]))]
+    pub memory_bytes: Size,
+
+    /// The folder of `kind = "disk"`. Not in this version yet.
+    pub path: Option<String>,
+
+    /// The server of `kind = "redis"` or `kind = "nats"`. Not in this version yet.
+    pub url: Option<Secret>,
+
+    /// The bootstrap servers of `kind = "kafka"`. Not in this version yet.
+    pub brokers: Option<Vec<String>>,
+}
+
+/// What keeps the channels.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum BrokerKind {
+    /// This process: fast, one node, gone at a restart.
+    Memory,
+    /// An embedded store. Not in this version yet.
+    Disk,
+    /// A Redis server. Not in this version yet.
+    Redis,
+    /// NATS JetStream. Not in this version yet.
+    Nats,
+    /// Kafka. Not in this version yet.
+    Kafka,
+}
+
+/// `[auth]`: who is who.
+#[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct AuthConfig {
+    /// The keys of your own backends. Whoever has one may publish to and read every channel,
+    /// and administer the server. Several keys let you replace one without a pause. Make one
+    /// with `openssl rand -hex 32`.
+    pub api_keys: Vec<Secret>,
+
+    /// How the tokens (JWT) of clients are verified. Without it there are no tokens: clients
+    /// can only read what is public.
+    pub jwt: JwtConfig,
+}
+
+/// `[auth.jwt]`: how the tokens of clients are verified.
+#[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct JwtConfig {
+    /// The secret of tokens signed with HS256, taken as UTF-8 text. At least 32 bytes, else it
+    /// can be guessed from a token. `tidings token` makes tokens with it.
+    pub hmac_secret: Option<Secret>,
+
+    /// A PEM file with the public key of tokens signed with RS256, ES256 or EdDSA. Not in this
+    /// version yet.
+    pub public_key_file: Option<String>,
+
+    /// Where the public keys of tokens are fetched (JWKS). Not in this version yet.
+    pub jwks_url: Option<String>,
+}
+
+/// `[cors]`: which web pages may use this server.
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct CorsConfig {
+    /// The origins (`https://app.example`) of pages that may use this server from a browser.
+    /// `"*"`, alone, is every page: safe, because no cookie is ever read. A list is also
+    /// enforced on WebSockets; an empty one allows no other origin.
+    pub origins: Vec<String>,
+}
+
+/// `[limits]`: what one message, and one node, may take.
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct LimitsConfig {
+    /// The largest message: each body, line, event or frame. A larger one is refused with 413
+    /// `too-large`.
+    #[schemars(extend("x-bounds" = ["1KiB", "64MiB"]))]
+    pub message_bytes: Size,
+
+    /// How many channels may have a live tail on this node at once. Beyond it the least recently
+    /// used goes first; its readers resume at their cursors.
+    #[schemars(range(min = 1, max = 100_000_000))]
+    pub feeds: u64,
+
+    /// How many idempotency keys this node remembers at once. A publish with a new key beyond it
+    /// is refused with `idempotency-full`, since forgetting an old one would store a retry twice.
+    #[schemars(range(min = 1, max = 1_000_000_000))]
+    pub idempotency_keys: u64,
+
+    /// The longest pause within a request body. A streamed publish that is silent for longer is
+    /// ended, and told how much was stored.
+    #[schemars(extend("x-bounds" = ["100ms", "1h"]))]
+    pub body_idle: Period,
+}
+
+/// `[log]`: what the node writes about itself.
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct LogConfig {
+    /// How much is written: `error`, `warn`, `info`, `debug`, `trace` or `off`. Parts of the
+    /// program can have their own: `"info,tidings_core=debug"`.
+    pub level: String,
+
+    /// How a line looks.
+    pub format: LogFormat,
+}
+
+/// How a log line looks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum LogFormat {
+    /// `text` on a terminal, `json` elsewhere.
+    Auto,
+    /// Lines for people.
+    Text,
+    /// One JSON object a line, for programs.
+    Json,
+}
+
+impl Default for BrokerConfig {
+    fn default() -> Self {
+        BrokerConfig {
+            kind: BrokerKind::Memory,
+            memory_bytes: Size(1 << 30),
+            path: None,
+            url: None,
+            brokers: None,
+        }
+    }
+}
+
+impl Default for CorsConfig {
+    fn default() -> Self {
+        CorsConfig { origins: vec!["*".into()] }
+    }
+}
+
+impl Default for LimitsConfig {
+    fn default() -> Self {
+        LimitsConfig {
+            message_bytes: Size(1 << 20),
+            feeds: 100_000,
+            idempotency_keys: 1_000_000,
+            body_idle: Period::secs(60),
+        }
+    }
+}
+
+impl Default for LogConfig {
+    fn default() -> Self {
+        LogConfig { level: "info".into(), format: LogFormat::Auto }
+    }
+}
+
+impl BrokerKind {
+    /// The name in the configuration.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            BrokerKind::Memory => "memory",
+            BrokerKind::Disk => "disk",
+            BrokerKind::Redis => "redis",
+            BrokerKind::Nats => "nats",
+            BrokerKind::Kafka => "kafka",
+        }
+    }
+}
+
+impl CorsConfig {
+    /// Whether every origin is allowed.
+    pub fn any(&self) -> bool {
+        self.origins.iter().any(|origin| origin == "*")
+    }
+}

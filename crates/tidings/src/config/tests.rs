@@ -1,0 +1,523 @@
+//! The configuration from outside: what is accepted, and what each refusal says.
+
+use super::*;
+
+type Variables<'a> = &'a [(&'a str, &'a str)];
+
+fn load(text: &str, variables: Variables<'_>) -> Result<Loaded, ConfigError> {
+    let env = variables.iter().copied().collect();
+    Config::load_text(Some(("tidings.toml", text)), &env, &Flags::default())
+}
+
+/// The sentence with which a file is refused.
+fn refused(text: &str) -> String {
+    load(text, &[]).unwrap_err().sentence().to_owned()
+}
+
+/// The sentence with which variables are refused.
+fn refused_env(variables: Variables<'_>) -> String {
+    load("", variables).unwrap_err().sentence().to_owned()
+}
+
+const ORDERS: &str = "[namespaces.orders]\ndelivery = \"at-least-once\"\n";
+
+#[test]
+fn without_a_file_every_key_has_its_documented_default() {
+    let Loaded { config, warnings, sources } =
+        Config::load(None, &Env::default(), &Flags::default()).unwrap();
+    assert_eq!(config.listen.to_string(), "0.0.0.0:8080");
+    assert_eq!(config.heartbeat, Period::secs(15));
+    assert_eq!(config.broker.memory_bytes, Size(1 << 30));
+    assert_eq!(config.limits.message_bytes, Size(1 << 20));
+    assert!(config.cors.any());
+    assert!(sources.is_empty());
+    assert!(warnings[0].contains("no namespace"), "{warnings:?}");
+}
+
+#[test]
+fn the_example_is_complete_and_gives_no_warning() {
+    let Loaded { config, warnings, .. } = load(EXAMPLE, &[]).unwrap();
+    assert_eq!(warnings, Vec::<String>::new());
+    assert_eq!(config.namespaces["orders"].delivery, Delivery::AtLeastOnce);
+    let reference = reference();
+    for heading in reference.lines().filter_map(|line| line.strip_prefix("### `")) {
+        let key = heading.trim_end_matches('`').rsplit('.').next().unwrap();
+        let later = ["path", "url", "brokers", "public_key_file", "jwks_url"].contains(&key);
+        assert!(later || EXAMPLE.contains(&format!("{key} = ")), "{key} is not in example.toml");
+    }
+}
+
+#[test]
+fn the_example_of_the_surface_is_a_configuration() {
+    let loaded = load(
+        r#"
+        listen = "0.0.0.0:8080"
+
+        [broker]
+        kind = "memory"              # memory | disk | redis | nats | kafka
+
+        [auth]
+        api_keys = ["sk_…"]          # for backends: publish, read, administer
+        [auth.jwt]
+        hmac_secret = "…"
+
+        [namespaces.orders]
+        delivery = "at-least-once"   # required
+        retain = { messages = 10000, age = "24h" }
+        presence = false
+        subscribe = "token"
+        publish = "server"
+        "#,
+        &[],
+    )
+    .unwrap();
+    assert_eq!(loaded.warnings.len(), 3, "{:?}", loaded.warnings);
+}
+
+#[test]
+fn numbers_are_written_as_toml_writes_them() {
+    for (text, feeds) in [("1_000", 1000), ("0x10", 16), ("+5", 5), ("0b11", 3)] {
+        let config = load(&format!("\u{feff}[limits]\r\nfeeds = {text}\r\n"), &[]).unwrap().config;
+        assert_eq!(config.limits.feeds, feeds);
+    }
+}
+
+#[test]
+fn the_reference_is_what_the_code_says() {
+    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/configuration.md");
+    let written = std::fs::read_to_string(path).unwrap_or_default();
+    assert!(
+        written == reference(),
+        "docs/configuration.md is not what the code says; run: tidings check --reference > docs/configuration.md"
+    );
+}
+
+#[test]
+fn the_reference_names_every_key_and_never_contradicts_the_schema() {
+    let page = reference();
+    for expected in [
+        "### `namespaces.NAME.delivery`",
+        "**required**",
+        "`TIDINGS_NAMESPACES__NAME__RETAIN__AGE`",
+        "duration, 1s to 60s",
+        "`\"1GiB\"`",
+        "`[\"*\"]`",
+    ] {
+        assert!(page.contains(expected), "{expected}");
+    }
+    assert_eq!(schema()["additionalProperties"], false);
+    assert!(schema()["properties"]["dev"].is_null());
+}
+
+#[test]
+fn unknown_keys_are_refused_with_the_nearest() {
+    assert_eq!(
+        refused(&format!("{ORDERS}retian = 1")),
+        "unknown key `retian` in [namespaces.orders] (tidings.toml:3:1): did you mean `retain`?"
+    );
+    assert_eq!(refused("\n  lisen = 1"), "unknown key `lisen` (tidings.toml:2:3): did you mean `listen`?");
+    assert_eq!(refused("[brokr]"), "unknown key `brokr` (tidings.toml:1:2): did you mean `broker`?");
+    assert_eq!(
+        refused("hmac_secret = \"x\""),
+        "unknown key `hmac_secret` (tidings.toml:1:1): there is a `hmac_secret` under [auth.jwt]"
+    );
+    assert_eq!(
+        refused("[namespaces.a]\nretain = { mesages = 1 }"),
+        "unknown key `mesages` in [namespaces.a.retain] (tidings.toml:2:12): did you mean `messages`?"
+    );
+    assert!(load("xyzzy = 1", &[]).unwrap_err().advice().contains("listen"));
+}
+
+#[test]
+fn delivery_has_to_be_declared() {
+    let error = load("[namespaces.orders]\nretain = { messages = 5 }", &[]).unwrap_err();
+    assert!(error.sentence().starts_with("[namespaces.orders] (tidings.toml:1:13) does not say"), "{error}");
+    assert!(
+        error.sentence().contains("at-least-once") && error.sentence().contains("at-most-once"),
+        "{error}"
+    );
+    assert!(error.advice().contains("delivery = "), "{error}");
+    let error = refused("[namespaces.orders]\ndelivery = \"at-least-onc\"");
+    assert!(error.contains("did you mean `at-least-once`?"), "{error}");
+    let error = refused_env(&[("TIDINGS_NAMESPACES__ORDERS__PRESENCE", "true")]);
+    assert!(error.contains("(TIDINGS_NAMESPACES__ORDERS__PRESENCE) does not say"), "{error}");
+}
+
+#[test]
+fn types_and_bounds_are_named_with_their_place() {
+    for (text, expected) in [
+        (
+            "heartbeat = 5",
+            "`heartbeat` (tidings.toml:1:1) is a number, and should be a duration of \"1s\" to \"60s\"",
+        ),
+        ("heartbeat = \"2m\"", "`heartbeat` (tidings.toml:1:1) is 2m, which is more than 60s"),
+        ("heartbeat = \"soon\"", "`heartbeat` (tidings.toml:1:1) is not a duration: `soon`"),
+        ("listen = \":8080\"", "`listen` (tidings.toml:1:1) has no IP address before its port: `:8080`"),
+        ("listen = 8080", "`listen` (tidings.toml:1:1) is a number, and should be an IP address with a port"),
+        (
+            "[limits]\nmessage_bytes = 1",
+            "`message_bytes` in [limits] (tidings.toml:2:1) is 1B, which is less than 1KiB",
+        ),
+        (
+            "[limits]\nmessage_bytes = \"1GiB\"",
+            "`message_bytes` in [limits] (tidings.toml:2:1) is 1GiB, which is more than 64MiB",
+        ),
+        ("[limits]\nfeeds = -1", "`feeds` in [limits] (tidings.toml:2:1) is -1, which is below zero"),
+        ("[limits]\nfeeds = 0", "`feeds` in [limits] (tidings.toml:2:1) is 0, which is less than 1"),
+        (
+            "[limits]\nfeeds = 99999999999999999999",
+            "`feeds` in [limits] (tidings.toml:2:1) is too large a number",
+        ),
+        ("[limits]\nfeeds = 1.5", "`feeds` in [limits] (tidings.toml:2:1) is a number with a fraction"),
+        ("[log]\nformat = \"xml\"", "`format` in [log] (tidings.toml:2:1) cannot be `xml`"),
+        ("[log]\nlevel = \"inof\"", "`level` in [log] (tidings.toml:2:1) holds `inof`, which is no level"),
+        (
+            "[auth]\napi_keys = \"a\"",
+            "`api_keys` in [auth] (tidings.toml:2:1) is a string, and should be a list",
+        ),
+        (
+            "[auth]\napi_keys = [1]",
+            "`api_keys` in [auth] (tidings.toml:2:1) is a number, and should be a string",
+        ),
+        ("[auth]\napi_keys = [\"\"]", "`api_keys` in [auth] (tidings.toml:2:1) holds an empty key"),
+        ("[auth.jwt]\nhmac_secret = \"\"", "`hmac_secret` in [auth.jwt] (tidings.toml:2:1) is empty"),
+        (
+            "[cors]\norigins = [\"https://a.example/\"]",
+            "`origins` in [cors] (tidings.toml:2:1) holds `https://a.example/`",
+        ),
+        ("broker = 5", "`broker` (tidings.toml:1:1) is a number, and should be a table"),
+        (
+            "[namespaces]\norders = 5",
+            "[namespaces.orders] (tidings.toml:2:1) is a number, and should be a table",
+        ),
+        (
+            "[namespaces.\"a:b\"]\ndelivery = \"at-most-once\"",
+            "[namespaces.\"a:b\"] (tidings.toml:1:13) has a `:`",
+        ),
+        ("ops_listen = \"0.0.0.0:8080\"", "`ops_listen` (tidings.toml:1:1) is 0.0.0.0:8080, as `listen` is"),
+    ] {
+        let sentence = refused(text);
+        assert!(sentence.starts_with(expected), "{sentence}\n is not \n{expected}");
+    }
+}
+
+#[test]
+fn brokers_and_keys_to_come_are_known_names() {
+    for kind in ["disk", "redis", "nats", "kafka"] {
+        let error = load(&format!("[broker]\nkind = \"{kind}\""), &[]).unwrap_err();
+        assert!(error.sentence().contains("not in this version yet"), "{error}");
+        assert_eq!(error.advice(), "use kind = \"memory\"");
+    }
+    assert!(
+        refused("[broker]\npath = \"data\"")
+            .contains("`path` in [broker] (tidings.toml:2:1) is for kind = \"disk\"")
+    );
+    assert!(refused("[broker]\nurl = \"redis://u:p@h\"").contains("is for kind = \"redis\" or \"nats\""));
+    assert!(refused("[broker]\nbrokers = [\"a\"]").contains("is for kind = \"kafka\""));
+    assert!(refused("[auth.jwt]\njwks_url = \"https://a\"").contains("not in this version yet"));
+    assert!(refused("[auth.jwt]\npublic_key_file = \"a\"").contains("not in this version yet"));
+}
+
+#[test]
+fn syntax_errors_have_a_line_and_keep_secrets() {
+    let sentence = refused("listen = \"127.0.0.1:1\"\n[auth.jwt]\nhmac_secret = hunter2 hunter2\n");
+    assert!(sentence.starts_with("tidings.toml:3:"), "{sentence}");
+    assert!(sentence.contains("this is not TOML"), "{sentence}");
+    assert!(!sentence.contains("hunter2"), "{sentence}");
+    assert!(refused("a = 1\na = 2").starts_with("tidings.toml:2:"));
+}
+
+#[test]
+fn files_that_are_no_files_are_refused_in_words() {
+    let folder = tempfile::tempdir().unwrap();
+    let at =
+        |path: &std::path::Path| Config::load(Some(path), &Env::default(), &Flags::default()).unwrap_err();
+    assert!(at(folder.path()).sentence().ends_with("this is a folder, not a file"));
+    let missing = folder.path().join("missing.toml");
+    assert_eq!(at(&missing).sentence(), format!("{}: there is no such file", missing.display()));
+    let latin = folder.path().join("latin.toml");
+    std::fs::write(&latin, b"# one\nlisten = \"caf\xe9\"").unwrap();
+    assert_eq!(at(&latin).sentence(), format!("{}:2: this is not UTF-8", latin.display()));
+    std::fs::write(&latin, vec![b' '; (1 << 20) + 1]).unwrap();
+    assert!(at(&latin).sentence().ends_with("larger than 1 MiB"));
+}
+
+#[test]
+fn variables_beat_the_file_and_have_the_type_of_their_key() {
+    let file = format!(
+        "listen = \"127.0.0.1:1\"\nheartbeat = \"5s\"\n[auth]\napi_keys = [\"{:0>32}\"]\n{ORDERS}",
+        1
+    );
+    let loaded = load(
+        &file,
+        &[
+            ("TIDINGS_LISTEN", "127.0.0.1:2"),
+            ("TIDINGS_AUTH__API_KEYS", "aaaaaaaaaaaaaaaaaaaaaaaa, bbbbbbbbbbbbbbbbbbbbbbbb"),
+            ("TIDINGS_AUTH__JWT__HMAC_SECRET", "12345678901234567890123456789012"),
+            ("TIDINGS_CORS__ORIGINS", "[\"https://a.example\"]"),
+            ("TIDINGS_LIMITS__MESSAGE_BYTES", "2MiB"),
+            ("TIDINGS_LIMITS__FEEDS", "7"),
+            ("TIDINGS_BROKER__MEMORY_BYTES", "100000000"),
+            ("TIDINGS_NAMESPACES__ORDERS__PRESENCE", "true"),
+            ("TIDINGS_NAMESPACES__ORDERS__RETAIN", "{ messages = 5 }"),
+            ("TIDINGS_NAMESPACES__ORDERS__RETAIN__AGE", "1h"),
+            ("TIDINGS_NAMESPACES__NEW__DELIVERY", "at-most-once"),
+        ],
+    )
+    .unwrap();
+    assert_eq!(loaded.warnings, Vec::<String>::new());
+    assert_eq!(loaded.sources.len(), 12);
+    let config = loaded.config;
+    assert_eq!(config.listen.port(), 2);
+    assert_eq!(config.heartbeat, Period::secs(5));
+    assert_eq!(config.auth.api_keys.len(), 2);
+    assert_eq!(config.auth.jwt.hmac_secret.unwrap().expose().len(), 32);
+    assert_eq!(config.cors.origins, ["https://a.example"]);
+    assert_eq!(config.limits.message_bytes, Size(2 << 20));
+    assert_eq!((config.limits.feeds, config.broker.memory_bytes), (7, Size(100_000_000)));
+    let orders = &config.namespaces["orders"];
+    assert_eq!((orders.retain.messages, orders.retain.age), (Some(5), Some(Period::secs(3600))));
+    assert!(orders.presence);
+    assert_eq!(config.namespaces["new"].delivery, Delivery::AtMostOnce);
+}
+
+#[test]
+fn variables_are_refused_by_name() {
+    for (name, value, expected) in [
+        (
+            "TIDINGS_BROKR__KIND",
+            "memory",
+            "unknown key `brokr` (TIDINGS_BROKR__KIND): did you mean TIDINGS_BROKER__KIND?",
+        ),
+        (
+            "TIDINGS_NAMESPACES__A__DELIVRY",
+            "x",
+            "unknown key `delivry` (TIDINGS_NAMESPACES__A__DELIVRY): did you mean TIDINGS_NAMESPACES__A__DELIVERY?",
+        ),
+        ("TIDINGS_LISTEN__X", "x", "unknown key `x` in [listen] (TIDINGS_LISTEN__X)"),
+        ("TIDINGS_HEARTBEAT", "90s", "`heartbeat` (TIDINGS_HEARTBEAT) is 90s, which is more than 60s"),
+        ("TIDINGS_LOG", "debug", "`log` (TIDINGS_LOG) is a table"),
+        (
+            "TIDINGS_LIMITS__FEEDS",
+            "many",
+            "`feeds` in [limits] (TIDINGS_LIMITS__FEEDS) is not a whole number: `many`",
+        ),
+        (
+            "TIDINGS_NAMESPACES__A__PRESENCE",
+            "yes",
+            "`presence` in [namespaces.a] (TIDINGS_NAMESPACES__A__PRESENCE) is neither",
+        ),
+        ("TIDINGS_AUTH__API_KEYS", "[\"a\"", "TIDINGS_AUTH__API_KEYS: this is not TOML"),
+        ("TIDINGS_BROKER__KIND", "redis", "`kind` in [broker] (TIDINGS_BROKER__KIND) is \"redis\""),
+        (
+            "TIDINGS_BROKER",
+            "{ kin = 1 }",
+            "unknown key `kin` in [broker] (TIDINGS_BROKER): did you mean `kind`?",
+        ),
+    ] {
+        let sentence = refused_env(&[(name, value)]);
+        assert!(sentence.starts_with(expected), "{sentence}\n is not \n{expected}");
+    }
+}
+
+#[test]
+fn other_variables_are_warned_about_or_none_of_ours() {
+    let loaded = load(
+        ORDERS,
+        &[
+            ("TIDINGS_TOKEN", "x"),
+            ("TIDINGS_URL", "x"),
+            ("TIDINGS_SECRET", "x"),
+            ("TIDINGS_CONFIG", "x"),
+            ("HOME", "/root"),
+            ("TIDINGS_PORT", "tcp://10.0.0.1:80"),
+            ("TIDINGS_BROKER_KIND", "redis"),
+            ("TIDINGS_LSITEN", "x"),
+        ],
+    )
+    .unwrap();
+    assert_eq!(
+        loaded.warnings[..3],
+        [
+            "the variable TIDINGS_BROKER_KIND is ignored, since it is no setting: did you mean TIDINGS_BROKER__KIND?",
+            "the variable TIDINGS_LSITEN is ignored, since it is no setting: did you mean TIDINGS_LISTEN?",
+            "the variable TIDINGS_PORT is ignored, since it is no setting",
+        ]
+    );
+    assert_eq!(loaded.sources, ["tidings.toml"]);
+}
+
+#[cfg(unix)]
+#[test]
+fn a_variable_that_is_not_utf8_is_refused() {
+    use std::os::unix::ffi::OsStringExt;
+    let value = std::ffi::OsString::from_vec(vec![0xff]);
+    let env = [("TIDINGS_LISTEN", value)].into_iter().collect();
+    let error = Config::load_text(None, &env, &Flags::default()).unwrap_err();
+    assert_eq!(error.sentence(), "`listen` (TIDINGS_LISTEN) is not UTF-8");
+}
+
+#[test]
+fn weak_secrets_and_rights_that_nobody_has_are_warned_about() {
+    let warned = |text: &str| load(text, &[]).unwrap().warnings.join("\n");
+    assert!(
+        warned(&format!("[auth.jwt]\nhmac_secret = \"short\"\n{ORDERS}"))
+            .contains("hmac_secret has 5 of the 32 bytes")
+    );
+    assert!(warned(&format!("[auth]\napi_keys = [\"k\"]\n{ORDERS}")).contains("1 of 1 API keys is shorter"));
+    assert!(warned(ORDERS).contains("nobody may publish to orders"));
+    assert!(warned(ORDERS).contains("nobody may read orders"));
+}
+
+#[test]
+fn secrets_are_printed_nowhere() {
+    let file = format!(
+        "[auth]\napi_keys = [\"hunter2hunter2hunter2\"]\n[auth.jwt]\nhmac_secret = \"hunter2hunter2hunter2\"\n{ORDERS}"
+    );
+    let loaded = load(&file, &[]).unwrap();
+    assert!(!format!("{loaded:?} {:?}", Report::new(&loaded)).contains("hunter2"));
+    for text in [
+        "[auth]\napi_keys = \"hunter2\"",
+        "[auth.jwt]\nhmac_secret = [\"hunter2\"]",
+        "[broker]\nurl = \"redis://hunter2\"",
+    ] {
+        assert!(!load(text, &[]).unwrap_err().to_string().contains("hunter2"), "{text}");
+    }
+    let env: Env = [("TIDINGS_AUTH__API_KEYS", "hunter2")].into_iter().collect();
+    assert!(!format!("{env:?}").contains("hunter2"));
+}
+
+#[test]
+fn dev_declares_what_the_file_does_not() {
+    let dev = Config::dev().unwrap();
+    assert_eq!(dev.listen.to_string(), "127.0.0.1:8080");
+    assert_eq!(dev.namespaces.keys().collect::<Vec<_>>(), ["default", "demo", "durable"]);
+    assert_eq!(dev.namespaces["default"].delivery, Delivery::AtMostOnce);
+    assert!(dev.dev && dev.namespaces["durable"].presence);
+    let secret = |config: &Config| config.auth.jwt.hmac_secret.clone().unwrap();
+    assert!(secret(&dev).expose().len() >= 32);
+    assert!(secret(&dev) != secret(&Config::dev().unwrap()));
+
+    let flags = Flags { dev: true, listen: None };
+    let file = format!(
+        "[auth.jwt]\nhmac_secret = \"{:a>32}\"\n[namespaces.demo]\ndelivery = \"at-most-once\"\n{ORDERS}",
+        ""
+    );
+    let merged = Config::load_text(Some(("t.toml", &file)), &Env::default(), &flags).unwrap();
+    assert_eq!(merged.warnings, Vec::<String>::new());
+    assert_eq!(secret(&merged.config).expose(), "a".repeat(32));
+    assert_eq!(merged.config.namespaces.len(), 4);
+    // A declared namespace is the file's alone: nothing of `--dev` seeps into it.
+    assert!(!merged.config.namespaces["demo"].presence);
+    assert_eq!(merged.config.namespaces["demo"].publish, Publish::Server);
+}
+
+#[test]
+fn dev_is_for_this_machine_alone_and_the_flag_beats_all() {
+    let file = Some(("t.toml", "listen = \"0.0.0.0:9000\""));
+    let dev = |listen: Option<&str>| {
+        let flags = Flags { dev: true, listen: listen.map(|address| address.parse().unwrap()) };
+        Config::load_text(file, &Env::default(), &flags)
+    };
+    let error = dev(None).unwrap_err();
+    assert!(
+        error.sentence().starts_with("`listen` (t.toml:1:1) is 0.0.0.0:9000, which others can reach"),
+        "{error}"
+    );
+    assert!(error.advice().starts_with("add --listen 127.0.0.1:9000"), "{error}");
+    assert_eq!(dev(Some("127.0.0.1:1")).unwrap().config.listen.port(), 1);
+    assert_eq!(dev(Some("[::1]:2")).unwrap().config.listen.port(), 2);
+    let error = dev(Some("192.0.2.1:80")).unwrap_err();
+    assert!(error.sentence().starts_with("`listen` (--listen) is"), "{error}");
+}
+
+#[test]
+fn the_policy_resolves_every_default() {
+    let config = load(
+        "dedupe = \"5m\"\n[namespaces.a]\ndelivery = \"at-most-once\"\nretain = { messages = 7 }\nmax_lag = \"1s\"\n\
+         [namespaces.b]\ndelivery = \"at-least-once\"\ncompact = \"latest-per-key\"\ndedupe = \"1m\"\nsubscribe = \"public\"",
+        &[],
+    )
+    .unwrap()
+    .config;
+    let policy = config.policy();
+    let of = |name: &str| policy.of(&tidings_core::Channel::parse(name).unwrap()).unwrap();
+    let (a, b) = (of("a:1"), of("b:1"));
+    assert_eq!(a.retain, tidings_core::Retain { messages: 7, age_ms: 60_000 });
+    assert_eq!((a.dedupe_ms, a.max_lag_ms), (300_000, 1_000));
+    assert_eq!((b.dedupe_ms, b.max_lag_ms), (60_000, 30_000));
+    assert_eq!(b.retain, tidings_core::Retain::LOG);
+    assert!(b.compact && b.subscribe == tidings_core::Subscribe::Public);
+}
+
+/// No input brings the reader down: mangled copies of the example, as file and as variables.
+#[test]
+fn mangled_input_is_refused_and_never_panics() {
+    let mut state = 0x9e37_79b9_7f4a_7c15_u64;
+    let mut random = move |below: usize| {
+        state ^= state << 13;
+        state ^= state >> 7;
+        state ^= state << 17;
+        usize::try_from(state % below.max(1) as u64).unwrap()
+    };
+    let pieces = [
+        "[",
+        "]]",
+        "\"",
+        "'''",
+        "{",
+        "}",
+        "=",
+        ".",
+        "\n",
+        "é",
+        "\u{0}",
+        "-9223372036854775808",
+        "1e999",
+        "[[x]]",
+        "a.",
+        "1979-05-27",
+        "🦀",
+    ];
+    let names = [
+        "LISTEN",
+        "NAMESPACES__A",
+        "NAMESPACES__A__RETAIN__AGE",
+        "AUTH__API_KEYS",
+        "CORS__ORIGINS",
+        "LOG__LEVEL",
+        "__",
+        "",
+    ];
+    let mut accepted = 0;
+    for _ in 0..3_000 {
+        let mut text: Vec<char> = EXAMPLE.chars().collect();
+        for _ in 0..=random(3) {
+            let at = random(text.len());
+            let end = (at + random(12)).min(text.len());
+            match random(3) {
+                0 => drop(text.drain(at..end)),
+                1 => drop(text.splice(at..end, pieces[random(pieces.len())].chars())),
+                _ => text.rotate_left(at),
+            }
+        }
+        let text: String = text.into_iter().collect();
+        let from = text.char_indices().nth(random(200)).map_or(0, |(at, _)| at);
+        let value = text[from..].chars().take(random(60)).collect::<String>();
+        let variable = format!("TIDINGS_{}", names[random(names.len())]);
+        for outcome in [load(&text, &[]), load("", &[(&variable, &value)])] {
+            match outcome {
+                Ok(_) => accepted += 1,
+                Err(error) => {
+                    assert!(!error.sentence().contains('\n') && !error.advice().is_empty(), "{error}")
+                }
+            }
+        }
+    }
+    assert!(accepted > 0);
+    for nested in
+        ["[".repeat(5_000), format!("a = {}", "[".repeat(5_000)), format!("{}b = 1", "a.".repeat(5_000))]
+    {
+        assert!(load(&nested, &[]).is_err());
+    }
+}

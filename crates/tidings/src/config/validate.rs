@@ -1,0 +1,234 @@
+//! What the type of a key cannot say: words that have a grammar, and keys that exclude each other.
+
+use tracing_subscriber::filter::EnvFilter;
+use url::Url;
+
+use super::Config;
+use super::error::{ConfigError, Problem};
+use super::place::{Places, nearest, shown};
+use super::section::{AuthConfig, BrokerConfig, BrokerKind};
+
+/// Most bytes that the name of a namespace may have: what is left of 255 names channels.
+const NAME_BYTES_MAX: usize = 100;
+
+/// The levels of a log.
+const LEVELS: [&str; 6] = ["error", "warn", "info", "debug", "trace", "off"];
+
+/// The path of a key, and what is wrong with it.
+type Found = (Vec<String>, Problem);
+
+/// Refuses what cannot work. The first problem is told, with its place.
+pub(super) fn config(config: &Config, places: &Places) -> Result<(), ConfigError> {
+    check(config).map_err(|(path, problem)| ConfigError::at(&path, places.of(&path), &problem))
+}
+
+fn check(config: &Config) -> Result<(), Found> {
+    addresses(config)?;
+    broker(&config.broker)?;
+    auth(&config.auth)?;
+    for origin in &config.cors.origins {
+        check_origin(origin, config.cors.origins.len())
+            .map_err(|problem| (path(&["cors", "origins"]), problem))?;
+    }
+    check_level(&config.log.level).map_err(|problem| (path(&["log", "level"]), problem))?;
+    for name in config.namespaces.keys() {
+        check_name(name).map_err(|problem| (path(&["namespaces", name]), problem))?;
+    }
+    Ok(())
+}
+
+/// A problem with the key at this path.
+fn found(keys: &[&str], what: impl Into<String>, advice: impl Into<String>) -> Found {
+    (path(keys), Problem::new(what, advice))
+}
+
+fn path(keys: &[&str]) -> Vec<String> {
+    keys.iter().map(|key| (*key).to_owned()).collect()
+}
+
+fn addresses(config: &Config) -> Result<(), Found> {
+    if config.dev && !config.listen.ip().is_loopback() {
+        let what = format!(
+            "is {}, which others can reach; --dev gives everybody the rights of an API key, so it is for this \
+             machine alone",
+            config.listen
+        );
+        let advice = format!("add --listen 127.0.0.1:{}, or leave --dev out", config.listen.port());
+        return Err(found(&["listen"], what, advice));
+    }
+    match config.ops_listen {
+        Some(ops) if ops == config.listen && ops.port() != 0 => Err(found(
+            &["ops_listen"],
+            format!("is {ops}, as `listen` is"),
+            "give it another port, or take it out to serve /metrics on `listen`",
+        )),
+        _ => Ok(()),
+    }
+}
+
+fn broker(broker: &BrokerConfig) -> Result<(), Found> {
+    // The key that names another broker says more than its kind, so it goes first.
+    let misplaced = |key: &str, kinds: &str| {
+        let what = format!("is for kind = {kinds}, and the kind is \"{}\"", broker.kind.as_str());
+        found(&["broker", key], what, "take it out: only kind = \"memory\" is in this version")
+    };
+    if broker.path.is_some() && broker.kind != BrokerKind::Disk {
+        return Err(misplaced("path", "\"disk\""));
+    }
+    if broker.url.is_some() && !matches!(broker.kind, BrokerKind::Redis | BrokerKind::Nats) {
+        return Err(misplaced("url", "\"redis\" or \"nats\""));
+    }
+    if broker.brokers.is_some() && broker.kind != BrokerKind::Kafka {
+        return Err(misplaced("brokers", "\"kafka\""));
+    }
+    if broker.kind != BrokerKind::Memory {
+        let what = format!("is \"{}\", which is not in this version yet", broker.kind.as_str());
+        return Err(found(&["broker", "kind"], what, "use kind = \"memory\""));
+    }
+    Ok(())
+}
+
+fn auth(auth: &AuthConfig) -> Result<(), Found> {
+    let later = |key: &str| {
+        let what = "is not in this version yet";
+        Err(found(&["auth", "jwt", key], what, "use hmac_secret, and sign tokens with HS256"))
+    };
+    if auth.jwt.public_key_file.is_some() {
+        return later("public_key_file");
+    }
+    if auth.jwt.jwks_url.is_some() {
+        return later("jwks_url");
+    }
+    if auth.jwt.hmac_secret.as_ref().is_some_and(|secret| secret.expose().is_empty()) {
+        return Err(found(
+            &["auth", "jwt", "hmac_secret"],
+            "is empty, so anybody could make tokens",
+            "set it to at least 32 random bytes: openssl rand -hex 32",
+        ));
+    }
+    if auth.api_keys.iter().any(|key| key.expose().trim().is_empty()) {
+        return Err(found(
+            &["auth", "api_keys"],
+            "holds an empty key, so anybody could use it",
+            "take the empty key out, or make one: openssl rand -hex 32",
+        ));
+    }
+    Ok(())
+}
+
+/// A namespace has the alphabet of a channel without `:`.
+fn check_name(name: &str) -> Result<(), Problem> {
+    let what = if name.is_empty() {
+        "has no name"
+    } else if name.len() > NAME_BYTES_MAX {
+        "has a name of more than 100 bytes"
+    } else if name.contains(':') {
+        "has a `:` in its name; the namespace is what stands before the first `:` of a channel"
+    } else if !name.bytes().all(|b| b.is_ascii_alphanumeric() || b"_-.@=".contains(&b)) {
+        "has a character in its name that no channel can have"
+    } else {
+        return Ok(());
+    };
+    Err(Problem::new(what, "use 1 to 100 of A-Z a-z 0-9 _ - . @ = for the name"))
+}
+
+/// An origin as a browser sends it: anything else would silently never match.
+fn check_origin(origin: &str, of: usize) -> Result<(), Problem> {
+    if origin == "*" {
+        let advice = "take `*` out, or take the others out";
+        return if of == 1 {
+            Ok(())
+        } else {
+            Err(Problem::new("holds `*`, which is every origin, and others", advice))
+        };
+    }
+    let problem = |advice: String| {
+        Problem::new(format!("holds `{}`, which no browser sends as its origin", shown(origin)), advice)
+    };
+    let Ok(url) = Url::parse(origin) else {
+        return Err(problem("write scheme, host and port only, such as \"https://app.example\"".into()));
+    };
+    let serialized = url.origin().ascii_serialization();
+    if serialized == origin {
+        return Ok(());
+    }
+    if serialized != "null" {
+        return Err(problem(format!("write \"{serialized}\"")));
+    }
+    // Apps have schemes of their own (capacitor://localhost), of which URLs know no origin.
+    let host = url.host_str().unwrap_or_default();
+    let plain = match url.port() {
+        Some(port) => format!("{}://{host}:{port}", url.scheme()),
+        None => format!("{}://{host}", url.scheme()),
+    };
+    if host.is_empty() || plain != origin {
+        return Err(problem("write scheme, host and port only, such as \"https://app.example\"".into()));
+    }
+    Ok(())
+}
+
+/// A level, or directives. A bare word that is no level would be taken for a part of the
+/// program, and silence all others.
+fn check_level(level: &str) -> Result<(), Problem> {
+    let advice = "write error, warn, info, debug, trace or off; for a part of the program \"info,tidings_core=debug\", without spaces";
+    for word in level.split(',') {
+        let bare = !word.contains(['=', '[', ']']);
+        if bare && !LEVELS.iter().any(|level| level.eq_ignore_ascii_case(word)) {
+            let near = nearest(word, LEVELS).map(|near| format!(": did you mean `{near}`?"));
+            let what = format!("holds `{}`, which is no level{}", shown(word), near.unwrap_or_default());
+            return Err(Problem::new(what, advice));
+        }
+    }
+    let parsed = EnvFilter::builder().parse(level);
+    parsed.map(|_| ()).map_err(|_| Problem::new(format!("is not understood: `{}`", shown(level)), advice))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_of_namespaces() {
+        for name in ["orders", "default", "a.b", "A-1", "u@x=y", &"x".repeat(100)] {
+            assert!(check_name(name).is_ok(), "{name}");
+        }
+        for name in ["", "a:b", "ä", "a b", "a/b", "$x", &"x".repeat(101)] {
+            assert!(check_name(name).is_err(), "{name}");
+        }
+    }
+
+    #[test]
+    fn origins_are_as_browsers_send_them() {
+        for origin in
+            ["https://app.example", "http://localhost:5173", "capacitor://localhost", "http://[::1]:3000"]
+        {
+            assert_eq!(check_origin(origin, 2), Ok(()), "{origin}");
+        }
+        for origin in [
+            "",
+            "app.example",
+            "https://app.example/",
+            "https://App.example",
+            "https://a.example:443",
+            "null",
+            "data:x",
+        ] {
+            assert!(check_origin(origin, 2).is_err(), "{origin}");
+        }
+        assert_eq!(check_origin("*", 1), Ok(()));
+        assert!(check_origin("*", 2).is_err());
+    }
+
+    #[test]
+    fn levels_are_levels() {
+        for level in
+            ["info", "WARN", "off", "info,tidings_core=debug", "warn,hyper=off", "info,[conn{user=a}]=trace"]
+        {
+            assert_eq!(check_level(level), Ok(()), "{level}");
+        }
+        for level in ["", "warn, hyper=off", "inof", "tidings", "info,", "tidings=loud", "=", "info,x=["] {
+            assert!(check_level(level).is_err(), "{level}");
+        }
+        assert!(check_level("inof").unwrap_err().what.contains("`info`"));
+    }
+}
