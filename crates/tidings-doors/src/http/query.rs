@@ -1,0 +1,148 @@
+//! The query of a request: read once, judged after the credentials.
+
+use tidings_core::log::Start;
+use tidings_core::{Channel, Code, Cursor, Error, From, Result, Want};
+use url::form_urlencoded;
+
+/// The parameters of a request, as text.
+#[derive(Debug, Clone, Default)]
+pub struct Query(Vec<(String, String)>);
+
+/// How many messages a read may give.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Reading {
+    /// `limit`, where the request has one.
+    pub limit: Option<u64>,
+    /// `last`, where the request has one.
+    pub last: Option<u64>,
+}
+
+impl Query {
+    /// Reads the query. Bytes that are not UTF-8 become U+FFFD, which no parameter accepts.
+    pub fn parse(query: Option<&str>) -> Self {
+        Query(form_urlencoded::parse(query.unwrap_or("").as_bytes()).into_owned().collect())
+    }
+
+    /// Whether a parameter is there.
+    pub fn has(&self, name: &str) -> bool {
+        self.0.iter().any(|(key, _)| key == name)
+    }
+
+    /// Every value of a parameter.
+    pub fn all(&self, name: &str) -> impl Iterator<Item = &str> {
+        self.0.iter().filter(move |(key, _)| key == name).map(|(_, value)| value.as_str())
+    }
+
+    /// The only value of a parameter.
+    pub fn one(&self, name: &str) -> Result<Option<&str>> {
+        let mut values = self.all(name);
+        let first = values.next();
+        match values.next() {
+            None => Ok(first),
+            Some(_) => Err(bad(name, "is given twice")),
+        }
+    }
+
+    /// The first value, for what is judged elsewhere.
+    pub fn first(&self, name: &str) -> Option<&str> {
+        self.all(name).next()
+    }
+
+    /// Where a read begins. `last_event_id` beats `after`, which excludes `last`.
+    pub fn want(
+        &self,
+        channels: Vec<Channel>,
+        last_event_id: Option<&str>,
+        default: Start,
+    ) -> Result<(Want, Reading)> {
+        let after = self.one("after")?;
+        let last = self.whole("last")?;
+        if after.is_some() && last.is_some() {
+            return Err(bad("last", "and `after` exclude each other"));
+        }
+        let limit = self.whole("limit")?;
+        if limit == Some(0) {
+            return Err(bad("limit", "must be at least 1"));
+        }
+        let from = match (last_event_id, after, last) {
+            (Some(id), _, _) => match id.parse::<Cursor>() {
+                // A browser that met an error status here would never come back.
+                Ok(cursor) if channels.iter().any(|channel| cursor.get(channel).is_some()) => {
+                    From::Cursor(cursor)
+                }
+                _ => From::Unreadable,
+            },
+            (None, Some("earliest"), _) => From::Earliest,
+            (None, Some("latest"), _) => From::Latest,
+            (None, Some(text), _) => {
+                let cursor = text.parse::<Cursor>();
+                From::Cursor(
+                    cursor.map_err(|error| Error::new(Code::BadCursor, format!("`after` is {error}")))?,
+                )
+            }
+            (None, None, Some(n)) => From::Last(n),
+            (None, None, None) => From::Default,
+        };
+        Ok((Want { channels, from, default }, Reading { limit, last }))
+    }
+
+    /// `wait`, in milliseconds: over 0, cut to 60 s.
+    pub fn wait_ms(&self) -> Result<Option<u64>> {
+        let Some(text) = self.one("wait")? else { return Ok(None) };
+        let seconds = text.parse::<f64>().ok().filter(|seconds| seconds.is_finite() && *seconds > 0.0);
+        let seconds = seconds.ok_or_else(|| bad("wait", "is a number of seconds over 0, at most 60"))?;
+        Ok(Some((seconds.min(60.0) * 1_000.0).ceil() as u64))
+    }
+
+    fn whole(&self, name: &str) -> Result<Option<u64>> {
+        let Some(text) = self.one(name)? else { return Ok(None) };
+        let whole = text.bytes().all(|b| b.is_ascii_digit()) && !text.is_empty();
+        if !whole {
+            return Err(bad(name, "is a whole number"));
+        }
+        // More digits than a u64 has mean "all".
+        Ok(Some(text.parse().unwrap_or(u64::MAX)))
+    }
+}
+
+fn bad(name: &str, what: &str) -> Error {
+    Error::new(Code::BadQuery, format!("`{name}` {what}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn want(query: &str, last_event_id: Option<&str>) -> Result<(From, Reading)> {
+        let channel = Channel::parse("a").unwrap();
+        let (want, reading) = Query::parse(Some(query)).want(vec![channel], last_event_id, Start::Latest)?;
+        Ok((want.from, reading))
+    }
+
+    #[test]
+    fn starts() {
+        let cursor =
+            Cursor::one(&Channel::parse("a").unwrap(), tidings_core::log::Position { epoch: 1, offset: 2 });
+        let text = cursor.to_string();
+        assert_eq!(want("", None).unwrap().0, From::Default);
+        assert_eq!(want("after=earliest", None).unwrap().0, From::Earliest);
+        assert_eq!(want(&format!("after={text}"), None).unwrap().0, From::Cursor(cursor.clone()));
+        assert_eq!(want("after=latest", Some(&text)).unwrap().0, From::Cursor(cursor));
+        assert_eq!(want("", Some("nonsense")).unwrap().0, From::Unreadable);
+        assert_eq!(want("last=3", None).unwrap(), (From::Last(3), Reading { limit: None, last: Some(3) }));
+    }
+
+    #[test]
+    fn refusals() {
+        for query in
+            ["limit=0", "limit=-1", "limit=x", "limit=", "last=-1", "last=1&after=latest", "after=a&after=b"]
+        {
+            assert_eq!(want(query, None).unwrap_err().code, Code::BadQuery, "{query}");
+        }
+        assert_eq!(want("after=nonsense", None).unwrap_err().code, Code::BadCursor);
+        for wait in ["-1", "0", "x", "NaN", "inf", ""] {
+            assert!(Query::parse(Some(&format!("wait={wait}"))).wait_ms().is_err(), "{wait}");
+        }
+        assert_eq!(Query::parse(Some("wait=600")).wait_ms().unwrap(), Some(60_000));
+    }
+}

@@ -1,0 +1,172 @@
+//! Serving a connection with hyper until a door takes its socket.
+//!
+//! hyper keeps 16 KiB of buffers for as long as it writes a reply, which a
+//! stream that lives for hours cannot pay. So a door puts a job into the slot
+//! of its connection and never answers; the driver sees the job, takes the
+//! socket back from hyper, and gives it to the job. HTTP/1.1 alone: a stream of
+//! HTTP/2 is no socket.
+
+use std::convert::Infallible;
+use std::future::poll_fn;
+use std::io;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use axum::Router;
+use axum::body::Body;
+use bytes::Bytes;
+use http::{Request, Response};
+use hyper::body::Incoming;
+use hyper::rt::ReadBufCursor;
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use parking_lot::Mutex;
+use tokio::net::TcpStream;
+use tokio::sync::watch;
+use tower_service::Service;
+
+use crate::stream::Socket;
+
+/// A connection's place for a door that wants its socket. In the extensions of each request.
+#[derive(Clone)]
+pub struct Slot(Arc<Shared>);
+
+struct Shared {
+    job: Mutex<Option<Job>>,
+    /// Whether all that hyper wrote has left for the kernel. Taking the socket earlier would cut an answer off.
+    flushed: AtomicBool,
+}
+
+/// What to do with the socket, and with the bytes that were read past the request.
+type Job = Box<dyn FnOnce(Socket, Bytes) -> Running + Send>;
+type Answer = Pin<Box<dyn Future<Output = Result<Response<Body>, Infallible>> + Send>>;
+type Running = Pin<Box<dyn Future<Output = ()> + Send>>;
+
+/// A client that has not sent a request's head after this long is let go; also the idle time of a connection.
+const HEAD_WAIT: Duration = Duration::from_secs(30);
+
+impl Slot {
+    fn new() -> Self {
+        Slot(Arc::new(Shared { job: Mutex::new(None), flushed: AtomicBool::new(true) }))
+    }
+
+    /// Takes the connection's socket: `job` runs with it, and the request is never answered by hyper.
+    pub async fn take<F>(&self, job: impl FnOnce(Socket, Bytes) -> F + Send + 'static) -> Infallible
+    where
+        F: Future<Output = ()> + Send + 'static,
+    {
+        *self.0.job.lock() = Some(Box::new(move |socket, ahead| Box::pin(job(socket, ahead))));
+        std::future::pending().await
+    }
+}
+
+/// Serves one connection until it ends, or until a door has taken it and is done with it.
+///
+/// When `drain` turns true, the requests under way are answered and the connection ends.
+pub async fn serve(stream: TcpStream, router: Router, mut drain: watch::Receiver<bool>) {
+    let Some((socket, ahead, job)) = serve_http(stream, router, &mut drain).await else { return };
+    // A task of its own: hyper's state, which is large, ends here.
+    tokio::spawn(job(socket, ahead));
+}
+
+async fn serve_http(
+    stream: TcpStream,
+    router: Router,
+    drain: &mut watch::Receiver<bool>,
+) -> Option<(Socket, Bytes, Job)> {
+    let slot = Slot::new();
+    let in_requests = slot.clone();
+    let service = service_fn(move |mut request: Request<Incoming>| {
+        request.extensions_mut().insert(in_requests.clone());
+        let router = router.clone();
+        let answer: Answer = Box::pin(answer(router, request));
+        answer
+    });
+    let io = Tracked { inner: TokioIo::new(stream), slot: slot.clone() };
+    let mut builder = http1::Builder::new();
+    builder.timer(TokioTimer::new()).header_read_timeout(HEAD_WAIT).max_buf_size(64 * 1024);
+    let mut connection = builder.serve_connection(io, service);
+    let mut draining = Box::pin(async move {
+        // An error means that the node is gone, which is as good as draining.
+        let _ = drain.wait_for(|drain| *drain).await;
+    });
+    let mut drained = false;
+    let job = poll_fn(|cx| {
+        if !drained && draining.as_mut().poll(cx).is_ready() {
+            drained = true;
+            Pin::new(&mut connection).graceful_shutdown();
+        }
+        let done = connection.poll_without_shutdown(cx);
+        if slot.0.flushed.load(Ordering::Relaxed)
+            && let Some(job) = slot.0.job.lock().take()
+        {
+            return Poll::Ready(Some(job));
+        }
+        done.map(|_ended| None)
+    })
+    .await;
+    let parts = connection.into_parts();
+    let socket = Socket::Plain(parts.io.inner.into_inner());
+    match job {
+        Some(job) => Some((socket, parts.read_buf, job)),
+        None => {
+            // A client that is still sending must not lose the answer to a reset.
+            socket.linger().await;
+            None
+        }
+    }
+}
+
+async fn answer(mut router: Router, request: Request<Incoming>) -> Result<Response<Body>, Infallible> {
+    router.call(request.map(Body::new)).await
+}
+
+/// A stream that knows whether hyper has flushed what it wrote.
+struct Tracked {
+    inner: TokioIo<TcpStream>,
+    slot: Slot,
+}
+
+impl hyper::rt::Read for Tracked {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: ReadBufCursor<'_>,
+    ) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.inner).poll_read(cx, buf)
+    }
+}
+
+impl hyper::rt::Write for Tracked {
+    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
+        self.slot.0.flushed.store(false, Ordering::Relaxed);
+        Pin::new(&mut self.inner).poll_write(cx, buf)
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        // hyper flushes the stream once its own buffer is empty.
+        self.slot.0.flushed.store(true, Ordering::Relaxed);
+        Pin::new(&mut self.inner).poll_flush(cx)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.inner).poll_shutdown(cx)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.inner.is_write_vectored()
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bufs: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        self.slot.0.flushed.store(false, Ordering::Relaxed);
+        Pin::new(&mut self.inner).poll_write_vectored(cx, bufs)
+    }
+}

@@ -1,0 +1,24 @@
+//! A connection that a door owns: its socket, what has begun to go out on it, and when to look again.
+
+mod deadline;
+mod out;
+mod scratch;
+mod socket;
+
+pub use deadline::Deadline;
+pub use out::{Out, Unit};
+pub use scratch::Scratch;
+pub use socket::Socket;
+
+/// Items taken from a subscription for one write.
+pub const ITEMS_AT_ONCE: usize = 64;
+
+/// A number from 0 to 1 that nobody can guess, to spread clients out.
+pub fn spread() -> f64 {
+    let mut raw = [0; 4];
+    // Without a source of randomness the middle is as good as any place.
+    match getrandom::fill(&mut raw) {
+        Ok(()) => f64::from(u32::from_le_bytes(raw)) / f64::from(u32::MAX),
+        Err(_) => 0.5,
+    }
+}

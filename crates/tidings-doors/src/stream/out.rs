@@ -1,0 +1,131 @@
+//! What has begun to go out on a socket, and has not left yet.
+
+use std::collections::VecDeque;
+use std::io::{self, IoSlice};
+use std::task::{Context, Poll, ready};
+
+use bytes::{Buf, Bytes};
+use tokio::time::Instant;
+
+use super::Socket;
+
+/// The rest of a unit that was cut by a full socket, and replies that wait behind it.
+///
+/// Empty while the connection keeps up. Its bound is one unit, and what the
+/// door queues while it reads nothing more from the client.
+#[derive(Debug, Default)]
+pub struct Out {
+    pending: VecDeque<Bytes>,
+    blocked_since: Option<Instant>,
+}
+
+/// One thing to write, which must not be torn: the private line before it, if any, and the shared bytes.
+#[derive(Debug, Default, Clone)]
+pub struct Unit {
+    /// Of this connection alone; often empty.
+    pub private: Bytes,
+    /// Shared by all who read the same.
+    pub shared: Bytes,
+}
+
+const SLICES: usize = 64;
+
+impl Out {
+    /// Queues bytes behind what is pending.
+    pub fn push(&mut self, bytes: Bytes) {
+        if !bytes.is_empty() {
+            self.pending.push_back(bytes);
+        }
+    }
+
+    /// Whether all that began has left.
+    pub fn is_empty(&self) -> bool {
+        self.pending.is_empty()
+    }
+
+    /// Since when the socket has taken nothing, though something was to be written.
+    pub fn blocked_since(&self) -> Option<Instant> {
+        self.blocked_since
+    }
+
+    /// Writes what is pending.
+    pub fn poll_flush(&mut self, cx: &mut Context<'_>, socket: &mut Socket) -> Poll<io::Result<()>> {
+        while !self.pending.is_empty() {
+            let mut slices = [IoSlice::new(&[]); SLICES];
+            let mut count = 0;
+            for (slice, bytes) in slices.iter_mut().zip(&self.pending) {
+                *slice = IoSlice::new(bytes);
+                count += 1;
+            }
+            let mut written = ready!(self.noted(socket.poll_write_vectored(cx, &slices[..count])))?;
+            while let Some(first) = self.pending.front_mut() {
+                if written < first.len() {
+                    first.advance(written);
+                    break;
+                }
+                written -= first.len();
+                self.pending.pop_front();
+            }
+        }
+        // Give the memory of a rare event back.
+        if self.pending.capacity() > 0 {
+            self.pending = VecDeque::new();
+        }
+        Poll::Ready(Ok(()))
+    }
+
+    /// Writes units in one call. Gives the number of those that began to go out;
+    /// the rest of the last of them is pending now. Call only while nothing is.
+    pub fn poll_send(
+        &mut self,
+        cx: &mut Context<'_>,
+        socket: &mut Socket,
+        units: &[Unit],
+    ) -> Poll<io::Result<usize>> {
+        debug_assert!(self.pending.is_empty());
+        let mut written = match units {
+            [] => return Poll::Ready(Ok(0)),
+            [Unit { private, shared }] if private.is_empty() => {
+                ready!(self.noted(socket.poll_write(cx, shared)))?
+            }
+            _ => {
+                let mut slices = [IoSlice::new(&[]); SLICES];
+                let mut count = 0;
+                let parts = units.iter().flat_map(|unit| [&unit.private, &unit.shared]);
+                for (slice, bytes) in slices.iter_mut().zip(parts.filter(|bytes| !bytes.is_empty())) {
+                    *slice = IoSlice::new(bytes);
+                    count += 1;
+                }
+                ready!(self.noted(socket.poll_write_vectored(cx, &slices[..count])))?
+            }
+        };
+        let mut begun = 0;
+        for unit in units {
+            if written == 0 {
+                break;
+            }
+            begun += 1;
+            for part in [&unit.private, &unit.shared] {
+                let taken = written.min(part.len());
+                written -= taken;
+                self.push(part.slice(taken..));
+            }
+        }
+        Poll::Ready(Ok(begun))
+    }
+
+    /// Notes whether the socket took something.
+    fn noted(&mut self, written: Poll<io::Result<usize>>) -> Poll<io::Result<usize>> {
+        match written {
+            Poll::Ready(Ok(0)) => Poll::Ready(Err(io::ErrorKind::WriteZero.into())),
+            Poll::Ready(result) => {
+                self.blocked_since = None;
+                Poll::Ready(result)
+            }
+            Poll::Pending => {
+                self.blocked_since.get_or_insert_with(Instant::now);
+                Poll::Pending
+            }
+        }
+    }
+}
