@@ -76,7 +76,7 @@ impl Child {
                 let what =
                     ended.map_or("did not start in time".to_owned(), |status| format!("ended: {status}"));
                 return Err(failure(
-                    format!("`tidings {}` {what}. {}", args.join(" "), log.trim()),
+                    format!("`tidings {}` {what}: {}", args.join(" "), reason(&log)),
                     "run it by hand, and give `bench` its --url and --pid",
                 ));
             }
@@ -93,6 +93,12 @@ impl Drop for Child {
         let _ = self.process.wait();
         let _ = fs::remove_dir_all(&self.folder);
     }
+}
+
+/// The line of a log that says why a process ended: its error if it names one, else its last word.
+fn reason(log: &str) -> &str {
+    let error = log.lines().find_map(|line| line.strip_prefix("error: "));
+    error.or_else(|| log.lines().last()).unwrap_or("it said nothing")
 }
 
 /// A port that was free a moment ago.

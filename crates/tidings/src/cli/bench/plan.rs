@@ -1,6 +1,7 @@
 //! What a run does: whom it asks, how many read, how much is in flight.
 
-use std::net::SocketAddr;
+use std::net::{SocketAddr, TcpStream};
+use std::time::Duration;
 
 use url::Url;
 
@@ -12,6 +13,9 @@ use super::stream::Transport;
 const BYTES_MAX: usize = 32 * 1024;
 /// The most messages in flight: a publisher connection each.
 const WINDOW_MAX: usize = 4096;
+
+/// An address that does not answer for so long is not tried further.
+const CONNECT_MAX: Duration = Duration::from_secs(3);
 
 /// A server as a client sees it.
 #[derive(Debug, Clone)]
@@ -60,7 +64,10 @@ impl Server {
             ));
         }
         let host = url.authority().to_owned();
-        let address = url.socket_addrs(|| None).ok().and_then(|found| found.into_iter().next());
+        let addresses = url.socket_addrs(|| None).unwrap_or_default();
+        // localhost may name two, of which a node listens on one.
+        let open = |address: &&SocketAddr| TcpStream::connect_timeout(address, CONNECT_MAX).is_ok();
+        let address = addresses.iter().find(open).or(addresses.first()).copied();
         let address = address.ok_or_else(|| {
             failure(format!("{host} has no address"), "an IP address, e.g. --url http://127.0.0.1:8080")
         })?;

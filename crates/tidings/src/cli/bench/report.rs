@@ -34,7 +34,7 @@ pub fn print(report: &Report, json: bool) -> anyhow::Result<()> {
 }
 
 fn print_alone(figures: &Figures) {
-    let row = |name: &str, value: String| anstream::println!("  {name:<26}{value}");
+    let row = |name: &str, value: String| anstream::println!("  {name:<28}{value}");
     match figures.cpu_us {
         Some(cpu) => row("server CPU a delivery", format!("{cpu:.2} µs")),
         None => row("server CPU a delivery", "unknown (needs --pid)".into()),
