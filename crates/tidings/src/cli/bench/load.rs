@@ -12,8 +12,9 @@ use super::stream::Got;
 use super::subscriber::Subscriber;
 use super::{clock, failure};
 
-/// Connections opened at once: fewer than any usual backlog.
-const BATCH: usize = 200;
+/// Connections opened at once. Over a listener's backlog, often 128, the kernel drops what asks for
+/// one more, and that one waits a second before it asks again.
+const BATCH: usize = 100;
 /// Without any progress for so long, a message is lost.
 const STALL: Duration = Duration::from_secs(15);
 /// Tokens from here on are publishers.
