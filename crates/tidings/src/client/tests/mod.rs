@@ -1,0 +1,1 @@
+//! The readers against a server of nothing but the contract.
