@@ -51,7 +51,7 @@ impl Parser {
         }
     }
 
-    /// Gives it the next bytes. Ask [`next`](Self::next) until it has none, before the next chunk.
+    /// Gives it the next bytes. Ask [`next_block`](Self::next_block) until it has none, before the next chunk.
     pub fn feed(&mut self, chunk: Bytes) {
         debug_assert!(self.chunk.is_empty(), "the chunk before this one was not used up");
         self.chunk = chunk;
@@ -64,7 +64,7 @@ impl Parser {
     /// # Errors
     ///
     /// [`TooLong`] for a block over the bound; the stream cannot be followed any further.
-    pub fn next(&mut self) -> Result<Option<Block>, TooLong> {
+    pub fn next_block(&mut self) -> Result<Option<Block>, TooLong> {
         while !self.chunk.is_empty() {
             if std::mem::take(&mut self.after_cr) && self.chunk[0] == b'\n' {
                 self.chunk.advance(1);
@@ -144,7 +144,7 @@ mod tests {
         let mut blocks = Vec::new();
         for chunk in text.as_bytes().chunks(size) {
             parser.feed(Bytes::copy_from_slice(chunk));
-            while let Some(block) = parser.next().unwrap() {
+            while let Some(block) = parser.next_block().unwrap() {
                 blocks.push(block);
             }
         }
@@ -200,9 +200,9 @@ mod tests {
     fn a_stream_cannot_choose_how_much_memory_it_takes() {
         let mut parser = Parser::new(10);
         parser.feed(Bytes::from_static(b"data: 12345"));
-        assert_eq!(parser.next(), Err(TooLong));
+        assert_eq!(parser.next_block(), Err(TooLong));
         let mut parser = Parser::new(10);
         parser.feed(Bytes::from_static(b"data:1\ndata:2\n"));
-        assert_eq!(parser.next(), Err(TooLong));
+        assert_eq!(parser.next_block(), Err(TooLong));
     }
 }

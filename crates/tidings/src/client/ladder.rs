@@ -3,7 +3,7 @@
 use super::Transport;
 use super::error::Blame;
 
-/// How often in a row a transport that has worked may fail before the next one is tried.
+/// How often in a row a transport that once connected may bring nothing before the next is tried.
 const STRIKES: u32 = 3;
 
 /// The transports that may be used, and the one in use.
@@ -49,7 +49,7 @@ impl Ladder {
         self.has_worked = true;
     }
 
-    /// The one in use has worked for a good while.
+    /// The one in use has worked: it brought a message, or it lasted.
     pub(super) fn lasted(&mut self) {
         self.strikes = 0;
     }

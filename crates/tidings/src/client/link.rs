@@ -75,6 +75,14 @@ impl Link {
         }
     }
 
+    /// Whether what came shows that the transport works: of long-polls, only a held one does.
+    pub(super) fn is_proven(&self) -> bool {
+        match self {
+            Self::Ws(_) | Self::Sse(_) => true,
+            Self::Poll(link) => link.is_proven(),
+        }
+    }
+
     /// Takes leave of the server, where the transport has a way to.
     pub(super) async fn close(self) {
         if let Self::Ws(link) = self {

@@ -39,6 +39,7 @@ pub(super) struct Link {
     url: Url,
     /// How long to have a request held.
     hold: Option<Duration>,
+    is_proven: bool,
     page: VecDeque<Event>,
     etag: Option<HeaderValue>,
     ask_at: Instant,
@@ -63,9 +64,11 @@ impl Link {
         hold: Option<Duration>,
     ) -> Result<(Self, Greeting), Cut> {
         let (endpoint, page) = (endpoint.clone(), VecDeque::new());
-        let mut link = Self { endpoint, url, hold: None, page, etag: None, ask_at: Instant::now() };
+        let mut link =
+            Self { endpoint, url, hold: None, is_proven: false, page, etag: None, ask_at: Instant::now() };
         let delivery = link.ask().await?;
         link.hold = hold;
+        link.is_proven = hold.is_none();
         if hold.is_some() {
             link.ask_at = Instant::now();
         }
@@ -80,6 +83,11 @@ impl Link {
             sleep_until(self.ask_at).await;
             self.ask().await?;
         }
+    }
+
+    /// Whether a request has been answered in the way that this link is for.
+    pub(super) fn is_proven(&self) -> bool {
+        self.is_proven
     }
 
     /// Makes one request, and takes its page. Gives the guarantee that the page states.
@@ -113,6 +121,7 @@ impl Link {
         let body = timeout(patience, read_body(response, PAGE_BYTES_MAX)).await;
         let body = body.map_err(|_| Cut::lost("a page stopped in the middle"))??;
         let delivery = self.take(&body)?;
+        self.is_proven = true;
         self.etag = head.get(ETAG).cloned();
         self.pause(&head, begun, self.page.len() <= 1);
         Ok(delivery)

@@ -111,7 +111,12 @@ impl Reader {
                     }
                 }
                 State::Open { link, since } => match link.next().await {
-                    Ok(event) => self.take(event),
+                    Ok(event) => {
+                        if matches!(event, Event::Message(_)) && link.is_proven() {
+                            self.ladder.lasted();
+                        }
+                        self.take(event)
+                    }
                     Err(cut) => {
                         let uptime = since.elapsed();
                         self.backoff.lasted(uptime);

@@ -111,7 +111,7 @@ impl Link {
 
     async fn block(&mut self) -> Result<Block, Cut> {
         loop {
-            match self.parser.next() {
+            match self.parser.next_block() {
                 Ok(Some(block)) => {
                     self.retry = block.retry_ms.map(Duration::from_millis).or(self.retry);
                     return Ok(block);
