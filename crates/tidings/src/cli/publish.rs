@@ -21,7 +21,8 @@ outright. The line break at the end of standard input is not part of a text, and
 is published as bytes. With --lines the same rule holds for each line (a text becomes a JSON \
 string), and blank lines are skipped.
 
-A publish is tried again for a minute while the node is busy or out of reach; its id makes that safe.
+A publish is tried again for a minute while the node is busy, and for 5 s while nothing answers \
+at all; its id makes that safe.
 
 Examples:
   tidings publish demo:hello '{\"text\":\"hi\"}'
@@ -94,11 +95,11 @@ async fn publish_lines(endpoint: &Endpoint, args: &Args, id: String) -> anyhow::
         (Ok(receipt), None) => Ok(receipt),
         (Ok(receipt), Some(fault)) => {
             let stored = receipt.published.unwrap_or_default();
-            Err(Failure::new(format!("{fault}; the {stored} messages before it are stored"), again).into())
+            Err(Failure::new(format!("{fault}; stored before it: {stored}"), again).into())
         }
         (Err(client::Error::Refused(problem)), _) if problem.published.is_some() => {
             let stored = problem.published.unwrap_or_default();
-            Err(Failure::new(format!("{problem}; the {stored} messages before it are stored"), again).into())
+            Err(Failure::new(format!("{problem}; stored before it: {stored}"), again).into())
         }
         (Err(error), _) => Err(error.into()),
     }

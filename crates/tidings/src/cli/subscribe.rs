@@ -7,7 +7,7 @@ use anstyle::{AnsiColor, Style};
 use clap::ValueEnum;
 
 use super::target::{Target, block_on};
-use crate::client::{Gap, Item, Message, Reader, Start, Status, Subscription, Timing, Transport};
+use crate::client::{self, Gap, Item, Message, Reader, Start, Status, Subscription, Timing, Transport};
 
 /// The flags of `tidings subscribe`.
 #[derive(Debug, clap::Args)]
@@ -41,6 +41,9 @@ pub struct Args {
     #[command(flatten)]
     target: Target,
 }
+
+/// How often to look whether anybody still reads the output, while there is nothing to write.
+const LOOK_EVERY: Duration = Duration::from_secs(1);
 
 #[derive(Debug, Clone, Copy, ValueEnum)]
 enum Choice {
@@ -81,13 +84,19 @@ pub fn run(args: Args) -> anyhow::Result<()> {
     let mut printer = Printer::new(args.verbose);
     block_on(async {
         let mut reader = Reader::new(endpoint, subscription);
+        let interrupt = tokio::signal::ctrl_c();
+        tokio::pin!(interrupt);
         loop {
             let item = tokio::select! {
-                item = reader.next() => item?,
-                interrupt = tokio::signal::ctrl_c() => {
+                biased;
+                interrupt = &mut interrupt => {
                     interrupt?;
                     break;
                 }
+                item = next(&mut reader) => match item? {
+                    Some(item) => item,
+                    None => break,
+                },
             };
             match printer.print(&item) {
                 Ok(()) if matches!(item, Item::End) => break,
@@ -100,6 +109,29 @@ pub fn run(args: Args) -> anyhow::Result<()> {
         reader.close().await;
         Ok(())
     })
+}
+
+/// The next item; `None` if nobody reads the output any more.
+async fn next(reader: &mut Reader) -> Result<Option<Item>, client::Error> {
+    let item = reader.next();
+    tokio::pin!(item);
+    loop {
+        match tokio::time::timeout(LOOK_EVERY, &mut item).await {
+            Ok(item) => return item.map(Some),
+            Err(_) if is_abandoned() => return Ok(None),
+            Err(_) => {}
+        }
+    }
+}
+
+/// Whether standard output is a pipe that nobody reads. A write would tell, but on a quiet channel
+/// there may be none for hours.
+fn is_abandoned() -> bool {
+    use rustix::event::{PollFd, PollFlags, Timespec, poll};
+    let stdout = io::stdout();
+    let mut look = [PollFd::new(&stdout, PollFlags::empty())];
+    poll(&mut look, Some(&Timespec { tv_sec: 0, tv_nsec: 0 })).is_ok()
+        && look[0].revents().contains(PollFlags::ERR)
 }
 
 /// Writes items, for a program or for a person.

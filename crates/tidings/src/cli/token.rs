@@ -41,8 +41,8 @@ pub struct Args {
     /// The secret that the node verifies tokens with (auth.jwt.hmac_secret).
     #[arg(long, env = "TIDINGS_SECRET", hide_env_values = true)]
     secret: Option<String>,
-    /// A node's configuration, to take the secret from.
-    #[arg(long, value_name = "FILE", conflicts_with = "secret")]
+    /// A node's configuration, to take the secret from; beats --secret.
+    #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
     #[command(flatten)]
     target: Target,

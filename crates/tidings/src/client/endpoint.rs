@@ -44,12 +44,10 @@ impl Endpoint {
         if let Some(auth) = &mut auth {
             auth.set_sensitive(true);
         }
-        // The provider may be there already: another endpoint's, and just as good.
+        let builder = reqwest::Client::builder().user_agent(USER_AGENT).connect_timeout(CONNECT_MAX);
         #[cfg(feature = "client-tls")]
-        let _ = rustls::crypto::ring::default_provider().install_default();
-        let http = reqwest::Client::builder()
-            .user_agent(USER_AGENT)
-            .connect_timeout(CONNECT_MAX)
+        let builder = with_tls(builder, base.scheme() == "https");
+        let http = builder
             .build()
             .map_err(|error| Error::Unsendable(format!("no HTTP client: {}", describe(&error))))?;
         Ok(Self { base, auth, http })
@@ -105,6 +103,17 @@ impl Endpoint {
         })?;
         if status == StatusCode::OK { Ok(body) } else { Err(Error::Refused(Problem::read(status, &body))) }
     }
+}
+
+#[cfg(feature = "client-tls")]
+fn with_tls(builder: reqwest::ClientBuilder, is_needed: bool) -> reqwest::ClientBuilder {
+    // The provider may be there already: another endpoint's, and just as good.
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    if is_needed {
+        return builder;
+    }
+    // The system's certificates would be loaded even so, and a small container has none.
+    builder.tls_certs_only(std::iter::empty())
 }
 
 /// The body of a response, of at most `max` bytes.

@@ -5,16 +5,15 @@ use std::time::Duration;
 
 use http::header::{ACCEPT, ETAG, HeaderMap, HeaderValue, IF_NONE_MATCH};
 use http::{Method, StatusCode};
-use serde::Deserialize;
-use serde_json::value::RawValue;
 use tokio::time::{Instant, sleep_until, timeout};
 use url::Url;
 
 use super::Endpoint;
 use super::endpoint::{ANSWER_MAX, read_body, refusal};
-use super::error::{Cut, Error, seconds};
-use super::item::{Gap, Greeting, Message};
+use super::error::{Cut, seconds};
+use super::item::Greeting;
 use super::link::Event;
+use super::page::Page;
 
 /// The messages of a page; the server's default, said so that it is known.
 const PAGE: &str = "100";
@@ -43,17 +42,6 @@ pub(super) struct Link {
     page: VecDeque<Event>,
     etag: Option<HeaderValue>,
     ask_at: Instant,
-}
-
-#[derive(Debug, Deserialize)]
-struct Page<'a> {
-    #[serde(borrow)]
-    messages: Vec<&'a RawValue>,
-    cursor: String,
-    #[serde(borrow, default)]
-    gap: Option<&'a RawValue>,
-    #[serde(default)]
-    delivery: Option<String>,
 }
 
 impl Link {
@@ -128,22 +116,12 @@ impl Link {
     }
 
     fn take(&mut self, body: &[u8]) -> Result<Option<String>, Cut> {
-        // Not a page: a stranger's answer to a plain GET.
-        let page: Page<'_> = serde_json::from_slice(body)
-            .map_err(|error| Cut::Unfit(Error::Unexpected(format!("the server sent no page: {error}"))))?;
-        let mut events = VecDeque::with_capacity(page.messages.len() + 2);
-        if let Some(gap) = page.gap {
-            events.push_back(Event::Gap(Gap::parse(gap.get())?, None));
-        }
-        for message in page.messages {
-            events.push_back(Event::Message(Message::parse(message.get())?));
-        }
-        events.push_back(Event::Covers(page.cursor.clone()));
-        let others: Vec<_> =
+        let Page { events, cursor, delivery } = Page::parse(body)?;
+        let channels: Vec<_> =
             self.url.query_pairs().into_owned().filter(|(name, _)| name == "channel").collect();
-        self.url.query_pairs_mut().clear().extend_pairs(others).append_pair("after", &page.cursor);
+        self.url.query_pairs_mut().clear().extend_pairs(channels).append_pair("after", &cursor);
         self.page = events;
-        Ok(page.delivery)
+        Ok(delivery)
     }
 
     /// Sets when to ask again.

@@ -23,6 +23,9 @@ use super::{Backoff, Endpoint, Error, ITEM_BYTES_MAX, Timing};
 /// How long to try; well within the 2 minutes for which a server knows a key by default.
 const TRIES_MAX: Duration = Duration::from_mins(1);
 
+/// How long to try where nothing answers: a mistyped address should not take a minute to be told.
+const CONNECTS_MAX: Duration = Duration::from_secs(5);
+
 /// What is published.
 #[derive(Debug, Clone)]
 pub enum Body {
@@ -89,12 +92,12 @@ pub fn generated_id() -> Result<String, Error> {
     Ok(format!("{:016x}{:016x}", half()?, half()?))
 }
 
-/// Publishes one message. Tries again for a minute while the server is busy or out of reach, if
-/// the message has an id or cannot have been stored; `on_retry` is told why, and after what delay.
+/// Publishes one message. Tries again for a minute while the server is busy (5 s while nothing
+/// answers at all), if the message has an id or cannot have been stored; `on_retry` is told why, and after what delay.
 ///
 /// # Errors
 ///
-/// [`Error::Refused`] at once; [`Error::Unreachable`] when the minute is over.
+/// [`Error::Refused`] at once; [`Error::Unreachable`] when the time is over.
 pub async fn publish(
     endpoint: &Endpoint,
     draft: &Draft,
@@ -190,13 +193,13 @@ impl<S: Stream<Item = Bytes> + Unpin> Input<S> {
 /// The tries of one publish, and their end.
 struct Tries {
     backoff: Backoff,
-    until: Instant,
+    since: Instant,
 }
 
 impl Tries {
     fn new() -> Self {
         let timing = Timing { backoff_max: Duration::from_secs(8), ..Timing::default() };
-        Self { backoff: Backoff::new(&timing), until: Instant::now() + TRIES_MAX }
+        Self { backoff: Backoff::new(&timing), since: Instant::now() }
     }
 
     /// Waits for the next try, or gives the error if there is to be none. `is_safe`: the publish
@@ -208,14 +211,19 @@ impl Tries {
         is_safe: bool,
         on_retry: &mut impl FnMut(&str, Duration),
     ) -> Result<(), Error> {
-        let Cut::Again { why, hint, blame } = &cut else { return Err(given_up(endpoint, cut)) };
+        let Cut::Again { hint, blame, .. } = &cut else { return Err(given_up(endpoint, cut)) };
         let delay = self.backoff.delay(*hint);
         // Only what never reached the server is known not to be stored.
-        let may_repeat = is_safe || *blame == Blame::Network;
-        if !may_repeat || Instant::now() + delay > self.until {
-            return Err(given_up(endpoint, cut));
+        let (may_repeat, within) = match blame {
+            Blame::Network => (true, CONNECTS_MAX),
+            Blame::Server | Blame::Transport => (is_safe, TRIES_MAX),
+        };
+        let is_over = self.since.elapsed() + delay > within;
+        let error = given_up(endpoint, cut);
+        if is_over || !may_repeat {
+            return Err(error);
         }
-        on_retry(why, delay);
+        on_retry(&error.to_string(), delay);
         sleep(delay).await;
         Ok(())
     }

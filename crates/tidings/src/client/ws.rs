@@ -3,25 +3,17 @@
 use std::time::Duration;
 
 use futures_util::StreamExt as _;
-use http::header::{AUTHORIZATION, HeaderValue};
-use http::{HeaderMap, Method};
 use serde::Deserialize;
-use tokio::net::TcpStream;
 use tokio::time::timeout;
-use tokio_tungstenite::tungstenite::client::IntoClientRequest as _;
-use tokio_tungstenite::tungstenite::protocol::{CloseFrame, WebSocketConfig};
-use tokio_tungstenite::tungstenite::{Error as WsError, Message as WsMessage};
-use tokio_tungstenite::{MaybeTlsStream, WebSocketStream};
+use tokio_tungstenite::tungstenite::Message as WsMessage;
+use tokio_tungstenite::tungstenite::protocol::CloseFrame;
 use url::Url;
 
-use super::endpoint::{USER_AGENT, refusal};
-use super::error::{Blame, Cut, Error, Problem, describe};
+use super::error::{Blame, Cut, Error, Problem};
+use super::handshake::{self, Socket, lost};
 use super::item::{Frame, Greeting};
 use super::link::Event;
-use super::silence::Watched;
-use super::{Endpoint, ITEM_BYTES_MAX, Timing};
-
-type Socket = WebSocketStream<MaybeTlsStream<Watched<TcpStream>>>;
+use super::{Endpoint, Timing};
 
 /// How long to wait for the answer to a close.
 const LEAVE_MAX: Duration = Duration::from_secs(1);
@@ -40,22 +32,7 @@ impl Link {
         url: Url,
         timing: &Timing,
     ) -> Result<(Self, Greeting), Cut> {
-        let tcp = connect(&url, timing).await?;
-        let shaken = timeout(timing.connect, handshake(endpoint, &url, Watched::new(tcp, timing.silence)));
-        let (socket, head) = match shaken.await {
-            Ok(Ok(shaken)) => shaken,
-            // The body of a refusal is not always there: ask the same URL by poll, as a browser must.
-            Ok(Err(WsError::Http(response))) => {
-                let body = response.body().as_deref().unwrap_or_default();
-                let problem = Problem::read(response.status(), body);
-                if problem.is_tidings() {
-                    return Err(Cut::refused(problem, response.headers()));
-                }
-                return Err(ask_why(endpoint, url, problem, response.headers()).await);
-            }
-            Ok(Err(error)) => return Err(lost(&error)),
-            Err(_) => return Err(Cut::lost("no answer to the WebSocket handshake")),
-        };
+        let (socket, head) = handshake::open(endpoint, url, timing).await?;
         let mut link = Self { socket, problem: None };
         let delivery = head.get("tidings-delivery").and_then(|value| value.to_str().ok()).map(str::to_owned);
         let greeting = timeout(timing.connect, link.greeting()).await;
@@ -109,61 +86,6 @@ impl Link {
     }
 }
 
-async fn connect(url: &Url, timing: &Timing) -> Result<TcpStream, Cut> {
-    let host = url.host_str().unwrap_or_default().trim_matches(['[', ']']);
-    let port = url.port_or_known_default().unwrap_or(80);
-    let network = |why: String| Cut::Again { why, hint: None, blame: Blame::Network };
-    match timeout(timing.connect, TcpStream::connect((host, port))).await {
-        Ok(Ok(tcp)) => {
-            // Small frames must not wait for each other; where it cannot be set, they do.
-            let _ = tcp.set_nodelay(true);
-            Ok(tcp)
-        }
-        Ok(Err(error)) => Err(network(error.to_string())),
-        Err(_) => Err(network("no answer to the connection".to_owned())),
-    }
-}
-
-async fn handshake(
-    endpoint: &Endpoint,
-    url: &Url,
-    tcp: Watched<TcpStream>,
-) -> Result<(Socket, HeaderMap), WsError> {
-    let mut url = url.clone();
-    // Cannot fail: both are schemes of the same kind.
-    let _ = url.set_scheme(if url.scheme() == "https" { "wss" } else { "ws" });
-    let mut request = url.as_str().into_client_request()?;
-    let headers = request.headers_mut();
-    headers.insert(http::header::USER_AGENT, HeaderValue::from_static(USER_AGENT));
-    if let Some(auth) = endpoint.auth() {
-        headers.insert(AUTHORIZATION, auth.clone());
-    }
-    let config = WebSocketConfig::default()
-        .read_buffer_size(16 << 10)
-        .write_buffer_size(0)
-        .max_write_buffer_size(1 << 20)
-        .max_message_size(Some(ITEM_BYTES_MAX))
-        .max_frame_size(Some(ITEM_BYTES_MAX));
-    #[cfg(feature = "client-tls")]
-    let (socket, response) =
-        tokio_tungstenite::client_async_tls_with_config(request, tcp, Some(config), None).await?;
-    #[cfg(not(feature = "client-tls"))]
-    let (socket, response) =
-        tokio_tungstenite::client_async_with_config(request, MaybeTlsStream::Plain(tcp), Some(config))
-            .await?;
-    Ok((socket, response.into_parts().0.headers))
-}
-
-/// The reason of a refusal that could not be read. If a poll is not refused, the upgrade was.
-async fn ask_why(endpoint: &Endpoint, url: Url, problem: Problem, headers: &HeaderMap) -> Cut {
-    match timeout(super::endpoint::ANSWER_MAX, endpoint.request(Method::GET, url).send()).await {
-        Ok(Ok(response)) if response.status().is_success() => Cut::refused(problem, headers),
-        Ok(Ok(response)) => refusal(response).await,
-        Ok(Err(error)) => Cut::from_reqwest(&error),
-        Err(_) => Cut::refused(problem, headers),
-    }
-}
-
 /// What a close frame means.
 fn closed(frame: Option<&CloseFrame>, problem: Option<Problem>) -> Cut {
     #[derive(Default, Deserialize)]
@@ -191,14 +113,6 @@ fn closed(frame: Option<&CloseFrame>, problem: Option<Problem>) -> Cut {
             Cut::Again { why: why(), hint, blame: Blame::Server }
         }
         _ => Cut::lost(why()),
-    }
-}
-
-fn lost(error: &WsError) -> Cut {
-    match error {
-        WsError::Capacity(error) => Cut::Final(Error::Unexpected(error.to_string())),
-        WsError::Url(error) => Cut::Final(Error::Unsendable(error.to_string())),
-        error => Cut::lost(describe(error)),
     }
 }
 
