@@ -2,6 +2,8 @@
 
 mod bench;
 mod check;
+mod error;
+mod input;
 mod publish;
 mod serve;
 mod subscribe;
@@ -12,6 +14,7 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
+pub use error::Failure;
 pub use target::Target;
 
 /// Real-time delivery: one channel, every transport, nothing lost silently.
@@ -38,7 +41,8 @@ enum Command {
     Bench(bench::Args),
 }
 
-/// Runs the command that the arguments name. A failure is one sentence on standard error.
+/// Runs the command that the arguments name. A failure is a line on standard error that says what
+/// is the matter, and one that says what to try.
 pub fn main() -> ExitCode {
     let result = match Cli::parse().command {
         Command::Serve(args) => serve::run(args),
@@ -51,7 +55,7 @@ pub fn main() -> ExitCode {
     match result {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            anstream::eprintln!("{error:#}");
+            error::report(&error);
             ExitCode::FAILURE
         }
     }

@@ -1,10 +1,249 @@
-//! `tidings subscribe`.
+//! `tidings subscribe`: the messages of channels, as they come.
+
+use std::io::{self, IsTerminal as _, Write};
+use std::time::Duration;
+
+use anstyle::{AnsiColor, Style};
+use clap::ValueEnum;
+
+use super::target::{Target, block_on};
+use crate::client::{self, Gap, Item, Message, Reader, Start, Status, Subscription, Timing, Transport};
 
 /// The flags of `tidings subscribe`.
 #[derive(Debug, clap::Args)]
-pub struct Args {}
+#[command(after_help = "\
+Prints one JSON line a message; what cannot be delivered is a line {\"gap\":{…}}. On a terminal a \
+line is TIME CHANNEL EVENT DATA.
 
-/// Runs the command.
-pub fn run(_args: Args) -> anyhow::Result<()> {
-    Ok(())
+Examples:
+  tidings subscribe demo:hello
+  tidings subscribe orders:42 orders:43 --after earliest --limit 10 | jq .data
+  tidings subscribe chat:lobby --last 20 --transport sse --url https://tidings.example.com")]
+pub struct Args {
+    /// The channels, all on one connection.
+    #[arg(required = true, value_name = "CHANNEL", num_args = 1..=100)]
+    channels: Vec<String>,
+    /// How to read. `auto` takes the first that works, in the order of this list.
+    #[arg(long, value_enum, default_value_t = Choice::Auto)]
+    transport: Choice,
+    /// Where to begin: `earliest`, `latest` or a cursor.
+    #[arg(long, value_name = "CURSOR", default_value = "latest")]
+    after: String,
+    /// Begin with the N newest messages of each channel.
+    #[arg(long, value_name = "N", conflicts_with = "after")]
+    last: Option<u32>,
+    /// End after N messages, counted over all reconnects.
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
+    limit: Option<u64>,
+    /// Say on standard error how the connection is, even if that is no terminal.
+    #[arg(short, long)]
+    verbose: bool,
+    #[command(flatten)]
+    target: Target,
+}
+
+/// How often to look whether anybody still reads the output, while there is nothing to write.
+const LOOK_EVERY: Duration = Duration::from_secs(1);
+
+#[derive(Debug, Clone, Copy, ValueEnum)]
+enum Choice {
+    Auto,
+    Ws,
+    Sse,
+    LongPoll,
+    Poll,
+}
+
+/// Runs the command until the limit, an interrupt, or the end of who reads its output.
+///
+/// # Errors
+///
+/// A refusal, or an output that cannot be written.
+pub fn run(args: Args) -> anyhow::Result<()> {
+    let endpoint = args.target.endpoint()?;
+    let start = match (args.last, args.after.as_str()) {
+        (Some(count), _) => Start::Last(count),
+        (None, "latest") => Start::Latest,
+        (None, "earliest") => Start::Earliest,
+        (None, _) => Start::After(args.after),
+    };
+    let transport = match args.transport {
+        Choice::Auto => None,
+        Choice::Ws => Some(Transport::Ws),
+        Choice::Sse => Some(Transport::Sse),
+        Choice::LongPoll => Some(Transport::LongPoll),
+        Choice::Poll => Some(Transport::Poll),
+    };
+    let subscription = Subscription {
+        channels: args.channels,
+        start,
+        transport,
+        limit: args.limit,
+        timing: Timing::default(),
+    };
+    let mut printer = Printer::new(args.verbose);
+    block_on(async {
+        let mut reader = Reader::new(endpoint, subscription);
+        let interrupt = tokio::signal::ctrl_c();
+        tokio::pin!(interrupt);
+        loop {
+            let item = tokio::select! {
+                biased;
+                interrupt = &mut interrupt => {
+                    interrupt?;
+                    break;
+                }
+                item = next(&mut reader) => match item? {
+                    Some(item) => item,
+                    None => break,
+                },
+            };
+            match printer.print(&item) {
+                Ok(()) if matches!(item, Item::End) => break,
+                Ok(()) => {}
+                // Who reads has had enough: `| head` is no failure.
+                Err(error) if error.kind() == io::ErrorKind::BrokenPipe => break,
+                Err(error) => return Err(anyhow::Error::new(error).context("cannot write the messages")),
+            }
+        }
+        reader.close().await;
+        Ok(())
+    })
+}
+
+/// The next item; `None` if nobody reads the output any more.
+async fn next(reader: &mut Reader) -> Result<Option<Item>, client::Error> {
+    let item = reader.next();
+    tokio::pin!(item);
+    loop {
+        match tokio::time::timeout(LOOK_EVERY, &mut item).await {
+            Ok(item) => return item.map(Some),
+            Err(_) if is_abandoned() => return Ok(None),
+            Err(_) => {}
+        }
+    }
+}
+
+/// Whether standard output is a pipe that nobody reads. A write would tell, but on a quiet channel
+/// there may be none for hours.
+fn is_abandoned() -> bool {
+    use rustix::event::{PollFd, PollFlags, Timespec, poll};
+    let stdout = io::stdout();
+    let mut look = [PollFd::new(&stdout, PollFlags::empty())];
+    poll(&mut look, Some(&Timespec { tv_sec: 0, tv_nsec: 0 })).is_ok()
+        && look[0].revents().contains(PollFlags::ERR)
+}
+
+/// Writes items, for a program or for a person.
+struct Printer {
+    is_pretty: bool,
+    is_telling: bool,
+}
+
+const DIM: Style = Style::new().dimmed();
+const CHANNEL: Style = AnsiColor::Cyan.on_default();
+const EVENT: Style = AnsiColor::Green.on_default();
+const WARN: Style = AnsiColor::Yellow.on_default();
+
+impl Printer {
+    fn new(is_verbose: bool) -> Self {
+        Self { is_pretty: io::stdout().is_terminal(), is_telling: is_verbose || io::stderr().is_terminal() }
+    }
+
+    /// Writes one item and flushes it.
+    fn print(&mut self, item: &Item) -> io::Result<()> {
+        match item {
+            Item::Status(status) => {
+                if self.is_telling {
+                    // Where standard error is gone, the messages still count.
+                    let _ = writeln!(anstream::stderr(), "{DIM}{}{DIM:#}", plain(&told(status)));
+                }
+                Ok(())
+            }
+            Item::End => Ok(()),
+            _ if self.is_pretty => write_pretty(&mut anstream::stdout().lock(), item),
+            _ => write_json(&mut io::stdout().lock(), item),
+        }
+    }
+}
+
+fn write_json(out: &mut impl Write, item: &Item) -> io::Result<()> {
+    match item {
+        Item::Message(message) => writeln!(out, "{}", message.json())?,
+        Item::Gap(gap) => writeln!(out, "{{\"gap\":{}}}", gap.text)?,
+        Item::Closed(end) => writeln!(out, "{{\"end\":{end}}}")?,
+        Item::Status(_) | Item::End => {}
+    }
+    out.flush()
+}
+
+fn write_pretty(out: &mut impl Write, item: &Item) -> io::Result<()> {
+    match item {
+        Item::Message(message) => write_message(out, message)?,
+        Item::Gap(gap) => writeln!(out, "{WARN}{}{WARN:#}", plain(&missing(gap)))?,
+        Item::Closed(end) => writeln!(out, "{WARN}closed: {}{WARN:#}", plain(end))?,
+        Item::Status(_) | Item::End => {}
+    }
+    out.flush()
+}
+
+fn write_message(out: &mut impl Write, message: &Message) -> io::Result<()> {
+    let Ok(parts) = message.parts() else { return writeln!(out, "{}", plain(message.json())) };
+    let time = parts.time.as_deref().unwrap_or("-");
+    let (channel, event, data) = (plain(&parts.channel), plain(&parts.event), plain(parts.data.get()));
+    writeln!(out, "{DIM}{}{DIM:#} {CHANNEL}{channel}{CHANNEL:#} {EVENT}{event}{EVENT:#} {data}", plain(time))
+}
+
+/// What a gap means, for a person.
+fn missing(gap: &Gap) -> String {
+    let count = gap.missed.map_or_else(|| "some".to_owned(), |missed| missed.to_string());
+    let why = match gap.why.as_str() {
+        "expired" => "they are no longer retained",
+        "epoch" => "the channel was begun anew",
+        "lagged" => "this reader was too slow",
+        why => why,
+    };
+    format!("gap in {}: {count} messages are missing ({why})", gap.channel)
+}
+
+fn told(status: &Status) -> String {
+    match status {
+        Status::Connected { transport, delivery: Some(delivery) } => {
+            format!("connected over {transport}, {delivery}")
+        }
+        Status::Connected { transport, delivery: None } => format!("connected over {transport}"),
+        Status::Waiting { transport, why, delay } => {
+            let delay = Duration::from_millis(u64::try_from(delay.as_millis()).unwrap_or(u64::MAX));
+            format!("{why}; trying {transport} again in {}", humantime::format_duration(delay))
+        }
+    }
+}
+
+/// Text without control characters, with which a publisher could steer the reader's terminal.
+fn plain(text: &str) -> String {
+    text.chars().map(|c| if c.is_control() { char::REPLACEMENT_CHARACTER } else { c }).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn gap() -> Gap {
+        let text = r#"{"channel":"a","after":"x","until":"y","why":"expired","missed":3}"#;
+        Gap { text: text.into(), channel: "a".into(), why: "expired".into(), missed: Some(3) }
+    }
+
+    #[test]
+    fn a_gap_is_a_line_of_its_own() {
+        let mut out = Vec::new();
+        write_json(&mut out, &Item::Gap(gap())).unwrap();
+        let line = String::from_utf8(out).unwrap();
+        assert!(line.starts_with("{\"gap\":{\"channel\":\"a\"") && line.ends_with("}}\n"), "{line}");
+        assert_eq!(missing(&gap()), "gap in a: 3 messages are missing (they are no longer retained)");
+    }
+
+    #[test]
+    fn a_message_cannot_steer_the_terminal() {
+        assert_eq!(plain("a\u{1b}[2Jb\u{9b}"), "a\u{fffd}[2Jb\u{fffd}");
+    }
 }

@@ -3,6 +3,8 @@
 use clap::Args;
 use url::Url;
 
+use crate::client::{self, Endpoint};
+
 /// The flags that every client command takes.
 #[derive(Debug, Clone, Args)]
 pub struct Target {
@@ -12,4 +14,25 @@ pub struct Target {
     /// An API key or a client token.
     #[arg(long, env = "TIDINGS_TOKEN", hide_env_values = true)]
     pub token: Option<String>,
+}
+
+impl Target {
+    /// The endpoint that these flags name. An empty token counts as none.
+    ///
+    /// # Errors
+    ///
+    /// If the URL or the token cannot be used; nothing is connected yet.
+    pub fn endpoint(&self) -> Result<Endpoint, client::Error> {
+        let token = self.token.as_deref().filter(|token| !token.trim().is_empty());
+        Endpoint::new(self.url.clone(), token)
+    }
+}
+
+/// Runs the future of a client command, on this thread.
+///
+/// # Errors
+///
+/// The future's own, or that the system has no room for a runtime.
+pub fn block_on<T>(future: impl Future<Output = anyhow::Result<T>>) -> anyhow::Result<T> {
+    tokio::runtime::Builder::new_current_thread().enable_all().build()?.block_on(future)
 }

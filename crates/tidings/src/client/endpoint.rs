@@ -1,0 +1,159 @@
+//! Where the server is, and as whom it is asked.
+
+use std::time::Duration;
+
+use http::header::{AUTHORIZATION, CONTENT_TYPE, HeaderValue};
+use http::{Method, StatusCode};
+use reqwest::{RequestBuilder, Response};
+use url::Url;
+
+use super::ITEM_BYTES_MAX;
+use super::error::{Cut, Error, Problem, describe};
+
+/// What a client calls itself.
+pub(super) const USER_AGENT: &str = concat!("tidings/", env!("CARGO_PKG_VERSION"));
+
+/// How long a connection may take to come about.
+const CONNECT_MAX: Duration = Duration::from_secs(10);
+
+/// How long an answer may take that is not held back on purpose.
+pub(super) const ANSWER_MAX: Duration = Duration::from_secs(30);
+
+/// One server and one credential, with its pool of connections. Cheap to clone.
+#[derive(Debug, Clone)]
+pub struct Endpoint {
+    base: Url,
+    auth: Option<HeaderValue>,
+    http: reqwest::Client,
+}
+
+impl Endpoint {
+    /// An endpoint for the node (or what stands before it) at `base`, `http:` or `https:`; a path
+    /// in it is kept. `token` is an API key or a client token.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Unsendable`] for another scheme, or a token that no header can carry.
+    pub fn new(base: Url, token: Option<&str>) -> Result<Self, Error> {
+        if !matches!(base.scheme(), "http" | "https") {
+            return Err(Error::Unsendable(format!("the URL {base} is neither http:// nor https://")));
+        }
+        let auth = token.map(|token| HeaderValue::from_str(&format!("Bearer {}", token.trim()))).transpose();
+        let mut auth = auth
+            .map_err(|_| Error::Unsendable("the token holds characters that no header can carry".into()))?;
+        if let Some(auth) = &mut auth {
+            auth.set_sensitive(true);
+        }
+        let builder = reqwest::Client::builder().user_agent(USER_AGENT).connect_timeout(CONNECT_MAX);
+        #[cfg(feature = "client-tls")]
+        let builder = with_tls(builder, base.scheme() == "https");
+        let http = builder
+            .build()
+            .map_err(|error| Error::Unsendable(format!("no HTTP client: {}", describe(&error))))?;
+        Ok(Self { base, auth, http })
+    }
+
+    /// The URL of a path, whose segments are escaped.
+    pub fn url(&self, path: &[&str]) -> Url {
+        let mut url = self.base.clone();
+        url.set_query(None);
+        url.set_fragment(None);
+        // Cannot fail: http URLs have segments.
+        if let Ok(mut segments) = url.path_segments_mut() {
+            segments.pop_if_empty().extend(path);
+        }
+        url
+    }
+
+    /// The server as a person would name it.
+    pub fn name(&self) -> &str {
+        self.base.as_str().trim_end_matches('/')
+    }
+
+    /// The `Authorization` header, if there is a credential.
+    pub(super) fn auth(&self) -> Option<&HeaderValue> {
+        self.auth.as_ref()
+    }
+
+    pub(super) fn request(&self, method: Method, url: Url) -> RequestBuilder {
+        let request = self.http.request(method, url);
+        match &self.auth {
+            Some(auth) => request.header(AUTHORIZATION, auth),
+            None => request,
+        }
+    }
+
+    /// Posts JSON, and gives the body of a 200.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Unreachable`], or [`Error::Refused`] for any other status. There is no retry.
+    pub async fn post_json(&self, path: &[&str], body: &serde_json::Value) -> Result<Vec<u8>, Error> {
+        let request = self.request(Method::POST, self.url(path)).header(CONTENT_TYPE, "application/json");
+        let unreachable = |error: &reqwest::Error| {
+            Error::Unreachable(format!("cannot reach {}: {}", self.name(), describe(error)))
+        };
+        let response = request.timeout(ANSWER_MAX).body(body.to_string()).send().await;
+        let response = response.map_err(|error| unreachable(&error))?;
+        let status = response.status();
+        let body = read_body(response, ITEM_BYTES_MAX).await.map_err(|cut| match cut {
+            Cut::Again { why, .. } => Error::Unreachable(why),
+            Cut::Final(error) | Cut::Unfit(error) => error,
+            Cut::Done => Error::Unexpected("no answer".into()),
+        })?;
+        if status == StatusCode::OK { Ok(body) } else { Err(Error::Refused(Problem::read(status, &body))) }
+    }
+}
+
+#[cfg(feature = "client-tls")]
+fn with_tls(builder: reqwest::ClientBuilder, is_needed: bool) -> reqwest::ClientBuilder {
+    // The provider may be there already: another endpoint's, and just as good.
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    if is_needed {
+        return builder;
+    }
+    // The system's certificates would be loaded even so, and a small container has none.
+    builder.tls_certs_only(std::iter::empty())
+}
+
+/// The body of a response, of at most `max` bytes.
+pub(super) async fn read_body(mut response: Response, max: usize) -> Result<Vec<u8>, Cut> {
+    let mut body = Vec::new();
+    while let Some(chunk) = response.chunk().await.map_err(|error| Cut::from_reqwest(&error))? {
+        if body.len() + chunk.len() > max {
+            return Err(Cut::Final(Error::Unexpected(format!(
+                "the server's answer is larger than {max} bytes"
+            ))));
+        }
+        body.extend_from_slice(&chunk);
+    }
+    Ok(body)
+}
+
+/// What a response that is no success means.
+pub(super) async fn refusal(response: Response) -> Cut {
+    let (status, headers) = (response.status(), response.headers().clone());
+    match tokio::time::timeout(ANSWER_MAX, read_body(response, ITEM_BYTES_MAX)).await {
+        Ok(Ok(body)) => Cut::refused(Problem::read(status, &body), &headers),
+        Ok(Err(cut)) => cut,
+        Err(_) => Cut::lost("the server's answer stopped in the middle"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_base_keeps_its_path_and_segments_are_escaped() {
+        let endpoint = Endpoint::new(Url::parse("http://host/live/?x=1").unwrap(), None).unwrap();
+        assert_eq!(endpoint.url(&["v1", "channels", "a:b@c"]).as_str(), "http://host/live/v1/channels/a:b@c");
+        assert_eq!(endpoint.url(&["v1", "a/b"]).as_str(), "http://host/live/v1/a%2Fb");
+    }
+
+    #[test]
+    fn what_cannot_be_sent_is_refused_at_once() {
+        assert!(Endpoint::new(Url::parse("ftp://host/").unwrap(), None).is_err());
+        assert!(Endpoint::new(Url::parse("http://host/").unwrap(), Some("a\nb")).is_err());
+    }
+}
