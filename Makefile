@@ -1,0 +1,35 @@
+# The commands of this project; each is one line that you could type yourself.
+.DEFAULT_GOAL := help
+.PHONY: help run test outside prove bench fmt lint clean
+
+help: ## what there is
+	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 10
+
+run: ## a node for this machine, with the demo page; prints its URL
+	cargo run --release -- serve --dev
+
+test: ## all that a change must pass; installs what the tests need
+	scripts/setup-tests
+	scripts/test
+
+outside: ## only the tests from outside, against a debug build
+	scripts/setup-tests
+	CARGO_TARGET_DIR=target cargo build --workspace --all-targets
+	scripts/with-node target/debug/tidings scripts/test-outside
+
+prove: ## the long proofs; results go to proofs/
+	scripts/setup-tests
+	scripts/prove
+
+bench: ## fan-out beside a bare epoll loop
+	cargo run --release -- bench fanout --pairs 5
+
+fmt: ## format the Rust code
+	cargo fmt --all
+
+lint: ## clippy; a warning is an error
+	cargo clippy --workspace --all-targets -- -D warnings
+
+clean: ## remove builds and what the tests installed
+	cargo clean
+	rm -rf .tests tests/js/node_modules
