@@ -1,6 +1,5 @@
 //! A broker whose answers come late, get lost, or fail: seeded, so that a failure can be seen again.
 
-use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -8,7 +7,7 @@ use async_trait::async_trait;
 use futures_core::stream::BoxStream;
 use futures_util::{StreamExt, stream};
 use parking_lot::Mutex;
-use tokio::sync::watch;
+use tokio::sync::Notify;
 use tokio::time::Instant;
 
 use super::dice::Dice;
@@ -36,10 +35,14 @@ pub struct Faults {
 pub struct Faulty {
     make: Box<dyn Fn(u64) -> Arc<dyn Broker> + Send + Sync>,
     state: Mutex<State>,
-    life: watch::Sender<u64>,
+    /// Not a watch channel: that wakes in an order of its own choice, and a seed must give one order.
+    ends: Arc<Notify>,
 }
 
+type Items = BoxStream<'static, Vec<Arc<Message>>>;
+
 struct State {
+    lives: u64,
     inner: Arc<dyn Broker>,
     faults: Faults,
     dice: Dice,
@@ -75,8 +78,8 @@ impl Faulty {
         make: impl Fn(u64) -> Arc<dyn Broker> + Send + Sync + 'static,
     ) -> Self {
         let inner = make(0);
-        let state = State { inner, faults, dice: Dice::new(seed), down_until: Instant::now() };
-        Faulty { make: Box::new(make), state: Mutex::new(state), life: watch::Sender::new(0) }
+        let state = State { lives: 1, inner, faults, dice: Dice::new(seed), down_until: Instant::now() };
+        Faulty { make: Box::new(make), state: Mutex::new(state), ends: Arc::default() }
     }
 
     /// Changes what fails from now on.
@@ -92,14 +95,15 @@ impl Faulty {
 
     /// Every tail ends now, whatever it still owes.
     pub fn cut(&self) {
-        self.life.send_modify(|life| *life += 1);
+        self.ends.notify_waiters();
     }
 
     /// A new life: everything stored is gone, and every tail ends.
     pub fn restart(&self) {
-        self.life.send_modify(|life| *life += 1);
-        let inner = (self.make)(*self.life.borrow());
-        self.state.lock().inner = inner;
+        let mut state = self.state.lock();
+        state.inner = (self.make)(state.lives);
+        state.lives += 1;
+        self.ends.notify_waiters();
     }
 
     fn inner(&self) -> Arc<dyn Broker> {
@@ -128,15 +132,19 @@ impl Faulty {
         Ok(())
     }
 
-    /// Batches of a tail that may come late, and that end with this life.
-    fn batches(&self, items: BoxStream<'static, Vec<Arc<Message>>>) -> BoxStream<'static, Vec<Arc<Message>>> {
+    /// Batches of a tail that may come late, and that end when the broker is cut or restarts.
+    fn batches(&self, inner: Arc<dyn Broker>, items: Items) -> Items {
         let (seed, faults) = self.roll(|dice, faults| (dice.roll(), *faults));
-        let mut life = self.life.subscribe();
-        life.mark_unchanged();
-        let ended: Pin<Box<dyn Future<Output = ()> + Send>> = Box::pin(async move {
-            let _ = life.changed().await;
+        let notified = self.ends.clone().notified_owned();
+        let mut dice = Dice::new(seed);
+        let noticed = Duration::from_millis(dice.below(faults.late_ms_max * 50 + 1));
+        let ended = Box::pin(async move {
+            notified.await;
+            // A dead connection is noticed some time later; until then its tail is silent.
+            tokio::time::sleep(noticed).await;
+            drop(inner);
         });
-        let late = stream::unfold((items, Dice::new(seed)), move |(mut items, mut dice)| async move {
+        let late = stream::unfold((items, dice), move |(mut items, mut dice)| async move {
             let batch = items.next().await?;
             if dice.chance(faults.tails_end) {
                 return None;
@@ -212,8 +220,9 @@ impl Broker for Faulty {
     async fn follow(&self, channel: &Channel, rules: &Rules) -> Result<Tail, BrokerError> {
         self.late().await;
         self.answers(|faults| faults.follows_fail)?;
-        let Tail { from, items } = self.inner().follow(channel, rules).await?;
-        Ok(Tail { from, items: self.batches(items) })
+        let inner = self.inner();
+        let Tail { from, items } = inner.follow(channel, rules).await?;
+        Ok(Tail { from, items: self.batches(inner, items) })
     }
 
     async fn ready(&self) -> Result<(), BrokerError> {
