@@ -139,9 +139,9 @@ impl Feed {
         *self.state.lock() = State::Live(Ring::new(tail.from));
         // Readers below the new ring must learn of it.
         self.ring();
-        let mut ended = Ended::AtOnce;
-        let mut came = false;
-        let mut rest_at = Instant::now() + QUIET;
+        let began = Instant::now();
+        let mut rest_at = began + QUIET;
+        let (mut worked, mut came) = (false, false);
         loop {
             match timeout_at(rest_at, tail.items.next()).await {
                 Ok(Some(messages)) => {
@@ -150,16 +150,16 @@ impl Feed {
                         messages.into_iter().for_each(|message| ring.push(message));
                     }
                     self.ring();
-                    came = true;
+                    (worked, came) = (true, true);
                     if many {
                         // Let the readers take these before the next come, or they fall below the ring.
                         tokio::task::yield_now().await;
                     }
                 }
-                Ok(None) => return ended,
+                Ok(None) if worked || began.elapsed() > RETRY_MAX => return Ended::Later,
+                Ok(None) => return Ended::AtOnce,
                 Err(_rest) => {}
             }
-            ended = Ended::Later;
             // Not only where it is quiet: a busy channel may have lost its last reader, too.
             if Instant::now() >= rest_at {
                 rest_at = Instant::now() + QUIET;
