@@ -399,7 +399,10 @@ impl Writer {
                 self.hub.metrics.published(self.channel.namespace(), new);
                 Ok(appended)
             }
-            Err(failed) => Err(Stopped { stored: failed.stored, error: failed.error.into() }),
+            Err(failed) => {
+                let stored = failed.error.stored();
+                Err(Stopped { stored: failed.stored, error: Error::from(failed.error).stored(stored) })
+            }
         }
     }
 }
