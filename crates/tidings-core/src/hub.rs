@@ -160,12 +160,22 @@ impl Ids {
 
 impl From<BrokerError> for Error {
     fn from(error: BrokerError) -> Self {
-        let detail = error.to_string();
-        match error {
-            BrokerError::Unavailable(_) => Error::new(Code::BrokerUnavailable, detail).stored(Stored::No),
-            BrokerError::Lost(_) => Error::new(Code::BrokerUnavailable, detail).stored(Stored::Unknown),
-            BrokerError::Full => Error::new(Code::IdempotencyFull, detail).stored(Stored::No),
-            BrokerError::Corrupt(_) => Error::new(Code::BrokerUnavailable, detail).stored(Stored::No),
+        let code = match error {
+            BrokerError::Full => Code::IdempotencyFull,
+            BrokerError::Unavailable(_) | BrokerError::Lost(_) | BrokerError::Corrupt(_) => {
+                Code::BrokerUnavailable
+            }
+        };
+        Error::new(code, error.to_string())
+    }
+}
+
+impl BrokerError {
+    /// Whether a write that failed so could have taken effect.
+    pub(crate) fn stored(&self) -> Stored {
+        match self {
+            BrokerError::Lost(_) => Stored::Unknown,
+            BrokerError::Unavailable(_) | BrokerError::Full | BrokerError::Corrupt(_) => Stored::No,
         }
     }
 }

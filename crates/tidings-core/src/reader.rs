@@ -9,9 +9,11 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
+use tokio::time::timeout;
+
 use crate::broker::{Broker, BrokerError};
 use crate::error::{Code, Error};
-use crate::feed::{Entry, Lease, Look};
+use crate::feed::{Entry, LOST_AFTER, Lease, Look};
 use crate::log::{Channel, Gap, Limit, Page, Position, Rules};
 
 /// One thing that a reader gives.
@@ -43,7 +45,8 @@ pub(crate) struct Reader {
     page: Option<PageRead>,
 }
 
-type PageRead = Pin<Box<dyn Future<Output = Result<Page, BrokerError>> + Send>>;
+/// A page on its way, and where the ring ended when it was asked for.
+type PageRead = Pin<Box<dyn Future<Output = (Position, Result<Page, BrokerError>)> + Send>>;
 
 /// A page is small: what a full socket does not take is read again.
 const PAGE: Limit = Limit { messages: 64, bytes: 64 * 1024 };
@@ -91,44 +94,50 @@ impl Reader {
             out(Item::Gap(gap));
             return Poll::Ready(Ok(()));
         }
-        if self.page.is_none() {
-            match self.lease.feed.look(self.at, max, entries) {
-                Ok(Look::Entries) => {
-                    entries.drain(..).for_each(|entry| out(Item::Entry(entry)));
-                    return Poll::Ready(Ok(()));
-                }
-                Ok(Look::End) => return Poll::Pending,
-                Ok(Look::Below) => self.page = Some(self.read_page(broker)),
-                Err(_lost) => {
-                    return Poll::Ready(Err(Error::new(
-                        Code::BrokerUnavailable,
-                        "the broker does not answer",
-                    )));
+        let mut nothing_below = None;
+        loop {
+            if self.page.is_none() {
+                match self.lease.feed.look(self.at, max, entries) {
+                    Ok(Look::Entries) => {
+                        entries.drain(..).for_each(|entry| out(Item::Entry(entry)));
+                        return Poll::Ready(Ok(()));
+                    }
+                    Ok(Look::End) => return Poll::Pending,
+                    // The broker has no more, and the feed begins later: it will ring when it gets there.
+                    Ok(Look::Below(end)) if nothing_below == Some(end) => return Poll::Pending,
+                    Ok(Look::Below(end)) => self.page = Some(self.read_page(broker, end)),
+                    Err(_lost) => {
+                        let detail = "the broker does not answer";
+                        return Poll::Ready(Err(Error::new(Code::BrokerUnavailable, detail)));
+                    }
                 }
             }
-        }
-        let Some(page) = &mut self.page else { return Poll::Pending };
-        let page = std::task::ready!(page.as_mut().poll(cx));
-        self.page = None;
-        let page = page.map_err(Error::from)?;
-        if let Some(gap) = page.gap {
-            self.gap = Some(gap);
-            out(Item::Gap(gap));
+            let Some(page) = &mut self.page else { return Poll::Pending };
+            let (end, page) = std::task::ready!(page.as_mut().poll(cx));
+            self.page = None;
+            let page = page.map_err(Error::from)?;
+            if let Some(gap) = page.gap {
+                self.gap = Some(gap);
+                out(Item::Gap(gap));
+                return Poll::Ready(Ok(()));
+            }
+            if page.messages.is_empty() {
+                // What the feed rang for during the read is not in it: look again, until nothing changes meanwhile.
+                nothing_below = Some(end);
+                continue;
+            }
+            let messages = page.messages.into_iter().take(max);
+            messages.for_each(|message| out(Item::Entry(Arc::new(Entry::new(message)))));
             return Poll::Ready(Ok(()));
         }
-        if page.messages.is_empty() {
-            // The broker has no more, and the feed begins later: it will ring when it gets there.
-            return Poll::Pending;
-        }
-        page.messages
-            .into_iter()
-            .take(max)
-            .for_each(|message| out(Item::Entry(Arc::new(Entry::new(message)))));
-        Poll::Ready(Ok(()))
     }
 
-    fn read_page(&self, broker: &Arc<dyn Broker>) -> PageRead {
+    fn read_page(&self, broker: &Arc<dyn Broker>, end: Position) -> PageRead {
         let (broker, channel, rules, at) = (broker.clone(), self.channel.clone(), self.rules, self.at);
-        Box::pin(async move { broker.read(&channel, at, PAGE, &rules).await })
+        Box::pin(async move {
+            let read = timeout(LOST_AFTER, broker.read(&channel, at, PAGE, &rules)).await;
+            let late = || BrokerError::Unavailable("it does not answer a read".into());
+            (end, read.unwrap_or_else(|_late| Err(late())))
+        })
     }
 }

@@ -3,6 +3,8 @@
 #[cfg(any(test, feature = "testing"))]
 pub mod conformance;
 #[cfg(any(test, feature = "testing"))]
+pub mod dice;
+#[cfg(any(test, feature = "testing"))]
 pub mod faulty;
 pub mod memory;
 

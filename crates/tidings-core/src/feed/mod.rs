@@ -16,7 +16,7 @@ use std::time::Duration;
 use futures_util::StreamExt;
 use parking_lot::Mutex;
 use slab::Slab;
-use tokio::time::Instant;
+use tokio::time::{Instant, timeout, timeout_at};
 
 use crate::broker::{Broker, Tail};
 use crate::log::{Channel, Position, Rules};
@@ -47,12 +47,22 @@ enum State {
     Live(Ring),
 }
 
+/// How the following of a tail ended.
+enum Ended {
+    /// Nobody reads any more.
+    Unread,
+    /// The broker ended it before it gave anything.
+    AtOnce,
+    /// The broker ended it after it had worked.
+    Later,
+}
+
 /// The broker has not answered a feed for [`LOST_AFTER`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Lost;
 
 /// How long readers wait for a broker that does not answer, before they are told.
-const LOST_AFTER: Duration = Duration::from_secs(10);
+pub(crate) const LOST_AFTER: Duration = Duration::from_secs(10);
 /// After this long without a message a ring gives its memory back.
 const QUIET: Duration = Duration::from_secs(10);
 const RETRY_FIRST: Duration = Duration::from_millis(50);
@@ -95,55 +105,72 @@ impl Feed {
     /// Follows the broker until `stop` says that nobody reads any more.
     async fn run(self: Arc<Self>, broker: Arc<dyn Broker>, stop: impl Fn(&Self) -> bool) {
         let mut retry = RETRY_FIRST;
+        let mut since = Instant::now();
         loop {
-            match broker.follow(&self.channel, &self.rules).await {
-                Ok(tail) => {
-                    retry = RETRY_FIRST;
-                    if self.follow(tail, &stop).await.is_break() {
-                        return;
+            let mut pause = true;
+            match timeout(LOST_AFTER, broker.follow(&self.channel, &self.rules)).await {
+                Ok(Ok(tail)) => {
+                    let ended = self.follow(tail, &stop).await;
+                    match ended {
+                        Ended::Unread => return,
+                        // A broker that ends each tail at once is asked with pauses, and counts as one that does not answer.
+                        Ended::AtOnce => {}
+                        Ended::Later => (retry, pause, since) = (RETRY_FIRST, false, Instant::now()),
                     }
-                    *self.state.lock() = State::Joining(Instant::now());
+                    *self.state.lock() = State::Joining(since);
                 }
-                Err(error) => {
+                Ok(Err(error)) => {
                     tracing::debug!(channel = %self.channel, %error, "cannot follow the broker");
-                    tokio::time::sleep(retry).await;
-                    retry = (retry * 2).min(RETRY_MAX);
-                    self.ring_if_lost();
-                    if stop(&self) {
-                        return;
-                    }
                 }
+                Err(_late) => tracing::debug!(channel = %self.channel, "the broker does not answer `follow`"),
+            }
+            if pause {
+                tokio::time::sleep(retry).await;
+                retry = (retry * 2).min(RETRY_MAX);
+                self.ring_if_lost();
+            }
+            if stop(&self) {
+                return;
             }
         }
     }
 
-    async fn follow(&self, mut tail: Tail, stop: &impl Fn(&Self) -> bool) -> std::ops::ControlFlow<()> {
+    async fn follow(&self, mut tail: Tail, stop: &impl Fn(&Self) -> bool) -> Ended {
         *self.state.lock() = State::Live(Ring::new(tail.from));
         // Readers below the new ring must learn of it.
         self.ring();
+        let began = Instant::now();
+        let mut rest_at = began + QUIET;
+        let (mut worked, mut came) = (false, false);
         loop {
-            match tokio::time::timeout(QUIET, tail.items.next()).await {
+            match timeout_at(rest_at, tail.items.next()).await {
                 Ok(Some(messages)) => {
                     let many = messages.len() > 8;
                     if let State::Live(ring) = &mut *self.state.lock() {
                         messages.into_iter().for_each(|message| ring.push(message));
                     }
                     self.ring();
+                    (worked, came) = (true, true);
                     if many {
                         // Let the readers take these before the next come, or they fall below the ring.
                         tokio::task::yield_now().await;
                     }
                 }
-                Ok(None) => return std::ops::ControlFlow::Continue(()),
-                Err(_quiet) => {
-                    if let State::Live(ring) = &mut *self.state.lock()
-                        && !ring.is_empty()
-                    {
-                        ring.clear();
-                    }
-                    if stop(self) {
-                        return std::ops::ControlFlow::Break(());
-                    }
+                Ok(None) if worked || began.elapsed() > RETRY_MAX => return Ended::Later,
+                Ok(None) => return Ended::AtOnce,
+                Err(_rest) => {}
+            }
+            // Not only where it is quiet: a busy channel may have lost its last reader, too.
+            if Instant::now() >= rest_at {
+                rest_at = Instant::now() + QUIET;
+                if let State::Live(ring) = &mut *self.state.lock()
+                    && !std::mem::take(&mut came)
+                    && !ring.is_empty()
+                {
+                    ring.clear();
+                }
+                if stop(self) {
+                    return Ended::Unread;
                 }
             }
         }

@@ -23,8 +23,8 @@ pub(crate) enum Look {
     Entries,
     /// Nothing: the reader is at the end of the channel.
     End,
-    /// The place lies before what the ring holds.
-    Below,
+    /// The place lies before what the ring holds, which ends here.
+    Below(Position),
 }
 
 impl Ring {
@@ -63,7 +63,7 @@ impl Ring {
     /// Appends up to `max` entries after a place to `out`.
     pub(super) fn look(&self, after: Position, max: usize, out: &mut Vec<Arc<Entry>>) -> Look {
         if after.epoch != self.end.epoch || after.offset < self.from.offset {
-            return Look::Below;
+            return Look::Below(self.end);
         }
         if after.offset >= self.end.offset {
             return Look::End;

@@ -124,9 +124,8 @@ impl Log {
     /// Removes what is past the limits of retention.
     pub fn expire(&mut self, now_ms: u64, rules: &Rules) {
         self.forget_keys(now_ms);
-        let born_after = now_ms.saturating_sub(rules.retain.age_ms);
         while let Some(oldest) = self.messages.first_entry() {
-            let aged = rules.retain.age_ms < now_ms && oldest.get().time_ms <= born_after;
+            let aged = oldest.get().time_ms.saturating_add(rules.retain.age_ms) <= now_ms;
             if !aged && self.messages.len() as u64 <= rules.retain.messages.max(1) {
                 break;
             }

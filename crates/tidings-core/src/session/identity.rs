@@ -132,8 +132,12 @@ impl Keys {
         validation.validate_exp = false;
         validation.validate_aud = false;
         validation.required_spec_claims.clear();
-        let claims =
-            decode::<Claims>(text, secret, &validation).map_err(|error| refused(error.kind()))?.claims;
+        let token = decode::<Claims>(text, secret, &validation).map_err(|error| refused(error.kind()))?;
+        if token.header.crit.is_some() {
+            // RFC 7515, 4.1.11. The library does not look at it.
+            return Err(Error::new(Code::BadToken, "the token's header has a `crit` that this server lacks"));
+        }
+        let claims = token.claims;
         let expires_ms = milliseconds(&claims.exp)
             .ok_or_else(|| Error::new(Code::BadToken, "the token's `exp` is not a time"))?;
         if expires_ms.saturating_add(LEEWAY_MS) <= now_ms {

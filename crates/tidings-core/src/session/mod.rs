@@ -95,6 +95,16 @@ struct Place {
     recovered: Option<bool>,
 }
 
+/// What one channel gives to a page.
+struct Share {
+    at: Position,
+    /// What is missing at `at`, and not told yet.
+    gap: Option<Gap>,
+    messages: Vec<Arc<Message>>,
+    /// Whether the end of the channel was reached.
+    ended: bool,
+}
+
 /// Channels that one request may name.
 const CHANNELS_MAX: usize = Cursor::CHANNELS_MAX;
 /// Messages that are read at once from one channel for a page.
@@ -173,37 +183,33 @@ impl Session {
     /// Reads a page, at once.
     pub async fn read(&self, want: Want, limit: usize) -> Result<Read> {
         let places = self.find(want).await?;
-        let delivery = weakest(places.iter().map(|place| place.namespace.delivery));
-        let newest_ms = places.iter().filter_map(|place| place.found.newest_ms).max();
-        let mut read = Read {
-            gap: None,
-            messages: Vec::new(),
-            cursor: Cursor::default(),
-            more: false,
-            newest_ms,
-            delivery,
-        };
-        let mut ends: Vec<(Channel, Position)> = Vec::with_capacity(places.len());
-        let mut later = Vec::new();
-        for (at, place) in places.iter().enumerate() {
-            let share = limit.saturating_sub(read.messages.len()) / (places.len() - at);
-            let end = self.read_place(place, place.found.at, share, &mut read).await?;
-            if end != place.found.end {
-                later.push(at);
-            }
-            ends.push((place.channel.clone(), end));
+        let mut shares: Vec<_> = places.iter().map(Share::new).collect();
+        let mut gap = None;
+        let mut left = limit;
+        // A page may be too small for a part of each channel: which of them comes to its turn last,
+        // and so has most to take, changes with the cursor. Else a busy one would starve the others.
+        let turn = turn(&places);
+        for step in 0..places.len() {
+            let at = (turn + step) % places.len();
+            let part = left / (places.len() - step);
+            left -= self.fill(&places[at], &mut shares[at], part, &mut gap).await?;
         }
         // A second round gives busy channels what quiet ones left.
-        for at in later {
-            let place = &places[at];
-            let left = limit.saturating_sub(read.messages.len());
-            if left > 0 && places.len() > 1 && ends[at].1.epoch == place.found.end.epoch {
-                ends[at].1 = self.read_place(place, ends[at].1, left, &mut read).await?;
+        for step in 0..places.len() {
+            let at = (turn + step) % places.len();
+            if left > 0 && !shares[at].ended {
+                left -= self.fill(&places[at], &mut shares[at], left, &mut gap).await?;
             }
-            read.more |= ends[at].1 != place.found.end;
         }
-        read.cursor = Cursor::composite(ends.iter().map(|(channel, position)| (channel, *position)));
-        Ok(read)
+        let ends = places.iter().zip(&shares).map(|(place, share)| (&place.channel, share.place()));
+        Ok(Read {
+            gap,
+            cursor: Cursor::composite(ends),
+            more: shares.iter().any(|share| !share.ended),
+            newest_ms: places.iter().filter_map(|place| place.found.newest_ms).max(),
+            delivery: weakest(places.iter().map(|place| place.namespace.delivery)),
+            messages: shares.into_iter().flat_map(|share| share.messages).collect(),
+        })
     }
 
     /// Joins the live tails of channels. What was acknowledged to a publisher before this returns comes, or is covered by the cursor.
@@ -233,12 +239,13 @@ impl Session {
             let lease = lease.ok_or_else(|| {
                 Error::new(Code::Overloaded, "this node follows as many channels as it may")
             })?;
-            if let Some(member) = self.enter(&channel, &namespace) {
-                joined.members.push(member);
-            }
             joined.readers.push(Reader::new(channel.clone(), rules, found.at_before_gap(), found.gap, lease));
             joined.facts.push(Fact { channel, delivery: namespace.delivery, recovered });
             joined.namespaces.push(namespace);
+        }
+        // Only now, since who is refused at one channel was never in the others.
+        for (fact, namespace) in joined.facts.iter().zip(&joined.namespaces) {
+            joined.members.extend(self.enter(&fact.channel, namespace));
         }
         Ok(Subscription::new(self.hub.clone(), joined))
     }
@@ -295,6 +302,9 @@ impl Session {
         let mut seen = HashSet::new();
         let channels: Vec<_> =
             want.channels.into_iter().filter(|channel| seen.insert(channel.clone())).collect();
+        // All or nothing, and rights before the query.
+        let namespaces = channels.iter().map(|channel| self.may_subscribe(channel));
+        let namespaces = namespaces.collect::<Result<Vec<_>>>()?;
         if channels.len() > CHANNELS_MAX {
             let detail = format!("{} channels in one request, of at most {CHANNELS_MAX}", channels.len());
             return Err(Error::new(Code::TooManyChannels, detail));
@@ -305,8 +315,7 @@ impl Session {
             return Err(Error::new(Code::BadCursor, "the cursor covers none of the channels asked for"));
         }
         let mut places = Vec::with_capacity(channels.len());
-        for channel in channels {
-            let namespace = self.may_subscribe(&channel)?;
+        for (channel, namespace) in channels.into_iter().zip(namespaces) {
             let given = match &want.from {
                 From::Cursor(cursor) => cursor.get(&channel).map(Start::After),
                 From::Unreadable => Some(Start::Unreadable),
@@ -324,46 +333,61 @@ impl Session {
         Ok(places)
     }
 
-    /// Adds to `read` what follows a place; returns where it ended.
-    async fn read_place(
+    /// Adds what follows a place to a channel's share of a page, up to `max` messages; returns how many.
+    async fn fill(
         &self,
         place: &Place,
-        after: Position,
+        share: &mut Share,
         max: usize,
-        read: &mut Read,
-    ) -> Result<Position> {
-        let mut at = after;
-        let mut gap = place.found.gap.filter(|_| at == place.found.at);
+        told: &mut Option<(Channel, Gap)>,
+    ) -> Result<usize> {
         let mut left = max;
         loop {
-            if let Some(found) = gap.take() {
-                if read.gap.as_ref().is_some_and(|(_, first)| *first != found) {
-                    // One gap a page: this one is found again from where the reader stands.
-                    return Ok(found.after.unwrap_or(at));
+            if let Some(gap) = share.gap {
+                if told.is_some() || !share.messages.is_empty() {
+                    // One gap a page, and before its messages: this one is found again from where the reader stands.
+                    return Ok(max - left);
                 }
-                at = found.until;
-                read.gap = Some((place.channel.clone(), found));
+                *told = Some((place.channel.clone(), gap));
+                share.at = gap.until;
+                share.gap = None;
             }
-            if left == 0 {
-                return Ok(at);
+            let end = place.found.end;
+            share.ended |= share.at.epoch == end.epoch && share.at.offset >= end.offset;
+            if left == 0 || share.ended {
+                return Ok(max - left);
             }
             let limit = Limit { messages: left.min(READ_MESSAGES_MAX), bytes: usize::MAX };
-            let page = self.hub.broker.read(&place.channel, at, limit, &place.namespace.rules()).await?;
-            match page.gap {
-                Some(_) if !read.messages.is_empty() || read.gap.is_some() => return Ok(at),
-                Some(found) => gap = Some(found),
-                None => {
-                    at = page.messages.last().map_or(at, |message| message.position);
-                    let full = page.messages.len() >= limit.messages;
-                    left -= page.messages.len();
-                    read.messages.extend(page.messages);
-                    if !full {
-                        return Ok(at);
-                    }
-                }
+            let rules = place.namespace.rules();
+            let page = self.hub.broker.read(&place.channel, share.at, limit, &rules).await?;
+            if page.gap.is_some() {
+                share.gap = page.gap;
+                continue;
             }
+            share.at = page.messages.last().map_or(share.at, |message| message.position);
+            share.ended = page.messages.len() < limit.messages;
+            left -= page.messages.len();
+            share.messages.extend(page.messages);
         }
     }
+}
+
+impl Share {
+    fn new(place: &Place) -> Self {
+        Share { at: place.found.at, gap: place.found.gap, messages: Vec::new(), ended: false }
+    }
+
+    /// Where the reader stands who got this.
+    fn place(&self) -> Position {
+        self.gap.map_or(self.at, |gap| gap.after.unwrap_or(self.at))
+    }
+}
+
+/// Whose turn is first: another channel for another cursor, and the same on every node.
+fn turn(places: &[Place]) -> usize {
+    let sum = places.iter().fold(0u64, |sum, place| sum.wrapping_add(place.found.at.offset));
+    let mixed = sum.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 32;
+    usize::try_from(mixed).unwrap_or(0) % places.len().max(1)
 }
 
 impl Writer {
@@ -399,7 +423,10 @@ impl Writer {
                 self.hub.metrics.published(self.channel.namespace(), new);
                 Ok(appended)
             }
-            Err(failed) => Err(Stopped { stored: failed.stored, error: failed.error.into() }),
+            Err(failed) => {
+                let stored = failed.error.stored();
+                Err(Stopped { stored: failed.stored, error: Error::from(failed.error).stored(stored) })
+            }
         }
     }
 }

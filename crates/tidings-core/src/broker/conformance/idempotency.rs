@@ -1,0 +1,122 @@
+//! A key is stored once, within its window.
+
+use std::time::Duration;
+
+use super::subject::{PLAIN, Suite, of_stream, once, refs};
+use crate::log::{Once, Rules};
+
+/// Short enough to wait for it.
+const SHORT: Rules = Rules { dedupe_ms: 1_000, ..PLAIN };
+
+pub(super) async fn a_key_is_stored_once(suite: &Suite) {
+    let subject = suite.plain("once");
+    let first = subject.append_drafts(vec![once("k", "first body"), once("l", "other")]).await;
+    assert!(!first[0].duplicate && !first[1].duplicate);
+    let again = subject.append_drafts(vec![once("k", "second body")]).await;
+    assert!(again[0].duplicate);
+    assert_eq!((again[0].position, &again[0].id), (first[0].position, &first[0].id));
+    assert_eq!(subject.all().await, ["first body", "other"], "the first body wins");
+}
+
+pub(super) async fn a_key_is_of_its_channel(suite: &Suite) {
+    let subjects = [suite.plain("key-of-one"), suite.plain("key-of-two")];
+    for subject in &subjects {
+        assert!(!subject.append_drafts(vec![once("k", "x")]).await[0].duplicate);
+    }
+    for subject in &subjects {
+        assert!(subject.append_drafts(vec![once("k", "x")]).await[0].duplicate);
+        assert_eq!(subject.all().await, ["x"]);
+    }
+}
+
+pub(super) async fn a_key_twice_in_one_append_is_stored_once(suite: &Suite) {
+    let subject = suite.plain("twice-in-one");
+    let appended =
+        subject.append_drafts(vec![once("k", "1"), once("l", "2"), once("k", "3"), once("m", "4")]).await;
+    assert_eq!(appended.iter().map(|one| one.duplicate).collect::<Vec<_>>(), [false, false, true, false]);
+    assert_eq!(appended[2].position, appended[0].position);
+    assert_eq!(subject.all().await, ["1", "2", "4"]);
+}
+
+pub(super) async fn a_key_is_forgotten_after_its_window(suite: &Suite) {
+    let subject = suite.subject("short", "window", SHORT);
+    assert!(!subject.append_drafts(vec![once("k", "1")]).await[0].duplicate);
+    tokio::time::sleep(Duration::from_millis(300)).await;
+    // A duplicate does not renew its key: the window is counted from storing.
+    assert!(subject.append_drafts(vec![once("k", "2")]).await[0].duplicate);
+    tokio::time::sleep(Duration::from_millis(900)).await;
+    assert!(!subject.append_drafts(vec![once("k", "3")]).await[0].duplicate);
+    assert_eq!(subject.all().await, ["1", "3"]);
+}
+
+pub(super) async fn a_stream_can_be_sent_again_whole(suite: &Suite) {
+    let subject = suite.plain("stream");
+    let stream = |count| (0..count).map(|index| of_stream("s", index)).collect::<Vec<_>>();
+    let first = subject.append_drafts(stream(6)).await;
+    assert!(first.iter().all(|one| !one.duplicate));
+    let again = subject.append_drafts(stream(10)).await;
+    for (index, one) in again.iter().enumerate() {
+        assert_eq!(one.duplicate, index < 6, "message {index}");
+        assert_eq!(*one.id, *format!("s/{index}"));
+        // A stream is one record: a message sent again may be answered with the place of the last.
+        if let Some(own) = first.get(index) {
+            assert!(one.position.offset >= own.position.offset);
+            assert!(one.position.offset <= first[5].position.offset, "a place that nobody gave out");
+        }
+    }
+    let expected: Vec<_> = (0..10).map(|index| format!("s/{index}")).collect();
+    assert_eq!(subject.all().await, expected);
+}
+
+pub(super) async fn each_message_renews_its_stream(suite: &Suite) {
+    let subject = suite.subject("short", "renewed", SHORT);
+    for index in 0..4 {
+        assert!(!subject.append_drafts(vec![of_stream("s", index)]).await[0].duplicate);
+        tokio::time::sleep(Duration::from_millis(400)).await;
+    }
+    // 1.6 s after the first, 0.4 s after the last.
+    for index in 0..4 {
+        assert!(subject.append_drafts(vec![of_stream("s", index)]).await[0].duplicate, "message {index}");
+    }
+    tokio::time::sleep(Duration::from_millis(900)).await;
+    assert!(!subject.append_drafts(vec![of_stream("s", 0)]).await[0].duplicate);
+}
+
+pub(super) async fn a_key_sent_twice_at_once_is_stored_once(suite: &Suite) {
+    let subject = suite.plain("at-once");
+    for round in 0..20 {
+        let id = format!("k{round}");
+        let (one, two, three) = tokio::join!(
+            subject.append_drafts(vec![once(&id, "x")]),
+            subject.append_drafts(vec![once(&id, "y")]),
+            subject.append_drafts(vec![once(&id, "z")]),
+        );
+        let all = [&one[0], &two[0], &three[0]];
+        assert_eq!(all.iter().filter(|one| !one.duplicate).count(), 1);
+        assert!(all.iter().all(|other| other.position == one[0].position));
+    }
+    assert_eq!(subject.all().await.len(), 20);
+}
+
+pub(super) async fn a_stream_sent_twice_at_once_is_stored_once(suite: &Suite) {
+    let subject = suite.plain("stream-at-once");
+    let senders: Vec<_> = (0..3)
+        .map(|sender| {
+            let subject = subject.clone();
+            tokio::spawn(async move {
+                for index in 0..12 {
+                    subject.append_drafts(vec![of_stream("s", index)]).await;
+                    for _ in 0..sender {
+                        tokio::task::yield_now().await;
+                    }
+                }
+            })
+        })
+        .collect();
+    for sender in senders {
+        sender.await.unwrap();
+    }
+    let expected: Vec<_> = (0..12).map(|index| format!("s/{index}")).collect();
+    assert_eq!(subject.all().await, refs(&expected));
+    assert!(matches!(of_stream("s", 0).once, Once::Stream { .. }));
+}

@@ -1,0 +1,7 @@
+//! What one client may do, and what it gets.
+
+mod live;
+mod page;
+mod presence;
+mod rights;
+mod token;

@@ -1,0 +1,220 @@
+//! Pages: cursors over many channels, limits, and one gap at a time.
+
+use std::time::Duration;
+
+use tidings_core::log::{Position, Start, Why};
+use tidings_core::{Code, Cursor, Delivery, From, Namespace, Read, Retain, Want};
+
+use crate::node::{Node, channel, public, want};
+
+fn node() -> Node {
+    let few =
+        Namespace { retain: Retain { messages: 5, age_ms: 3_600_000 }, ..public(Delivery::AtLeastOnce) };
+    let tail =
+        Namespace { retain: Retain { messages: 5, age_ms: 3_600_000 }, ..public(Delivery::AtMostOnce) };
+    Node::new([("default", public(Delivery::AtLeastOnce)), ("few", few), ("tail", tail)])
+}
+
+async fn read(node: &Node, names: &[&str], from: From, limit: usize) -> Read {
+    node.backend().read(want(names, from), limit).await.unwrap()
+}
+
+fn texts(read: &Read) -> Vec<&str> {
+    read.messages.iter().map(|message| std::str::from_utf8(&message.payload.bytes).unwrap()).collect()
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_page_ends_where_its_cursor_says() {
+    let node = node();
+    node.publish("a", &["1", "2", "3", "4", "5"]).await;
+    let first = read(&node, &["a"], From::Earliest, 2).await;
+    assert_eq!((texts(&first), first.more), (vec!["1", "2"], true));
+    let second = read(&node, &["a"], From::Cursor(first.cursor), 2).await;
+    assert_eq!((texts(&second), second.more), (vec!["3", "4"], true));
+    let third = read(&node, &["a"], From::Cursor(second.cursor.clone()), 2).await;
+    assert_eq!((texts(&third), third.more), (vec!["5"], false));
+    let full = read(&node, &["a"], From::Cursor(second.cursor), 1).await;
+    assert_eq!((texts(&full), full.more), (vec!["5"], false), "a full page that ends the log");
+    let end = read(&node, &["a"], From::Cursor(third.cursor.clone()), 2).await;
+    assert!(texts(&end).is_empty() && !end.more && end.gap.is_none());
+    assert_eq!(end.cursor, third.cursor);
+    assert_eq!(read(&node, &["a"], From::Last(2), 9).await.messages.len(), 2);
+    assert_eq!(texts(&read(&node, &["a"], From::Last(9), 9).await), ["1", "2", "3", "4", "5"]);
+    assert!(read(&node, &["a"], From::Last(0), 9).await.messages.is_empty());
+    let latest = read(&node, &["a"], From::Latest, 9).await;
+    assert!(latest.messages.is_empty() && latest.cursor == third.cursor);
+}
+
+#[tokio::test(start_paused = true)]
+async fn every_page_has_a_cursor_also_of_a_channel_that_never_was() {
+    let node = node();
+    for from in [From::Default, From::Earliest, From::Latest, From::Last(3)] {
+        let name = format!("new-{}", format!("{from:?}").len());
+        let page = read(&node, &[&name], from, 9).await;
+        node.publish(&name, &["first"]).await;
+        let next = read(&node, &[&name], From::Cursor(page.cursor.to_string().parse().unwrap()), 9).await;
+        assert_eq!(texts(&next), ["first"]);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_composite_covers_what_it_covers() {
+    let node = node();
+    for name in ["a", "b", "c"] {
+        node.publish(name, &[&format!("{name}1"), &format!("{name}2")]).await;
+    }
+    let ab = read(&node, &["a", "b"], From::Earliest, 2).await;
+    assert_eq!(texts(&ab), ["a1", "b1"]);
+    // One part of it alone, more than it has, and channels that the request does not name.
+    assert_eq!(texts(&read(&node, &["b"], From::Cursor(ab.cursor.clone()), 9).await), ["b2"]);
+    let from = |default| Want { default, ..want(&["b", "c"], From::Cursor(ab.cursor.clone())) };
+    let session = node.backend();
+    assert_eq!(texts(&session.read(from(Start::Latest), 9).await.unwrap()), ["b2"]);
+    assert_eq!(texts(&session.read(from(Start::Earliest), 9).await.unwrap()), ["b2", "c1", "c2"]);
+    for name in ["c", "d"] {
+        let none = session.read(want(&[name], From::Cursor(ab.cursor.clone())), 9).await;
+        assert_eq!(none.map(|_| ()).unwrap_err().code, Code::BadCursor, "it covers none");
+    }
+    // The order of the request is the order of the cursor.
+    let ba = read(&node, &["b", "a"], From::Cursor(ab.cursor.clone()), 9).await;
+    assert_eq!(texts(&ba), ["b2", "a2"]);
+    assert!(ba.cursor.get(&channel("a")).is_some() && ba.cursor.get(&channel("c")).is_none());
+}
+
+#[tokio::test(start_paused = true)]
+async fn doubles_are_folded_and_a_hundred_are_enough() {
+    let node = node();
+    node.publish("a", &["1"]).await;
+    let page = read(&node, &["a", "a", "b", "a"], From::Earliest, 9).await;
+    assert_eq!(texts(&page), ["1"]);
+    assert_eq!(page.cursor.to_string().len(), 64);
+    let names: Vec<_> = (0..101).map(|n| format!("c{n}")).collect();
+    let mut names: Vec<_> = names.iter().map(String::as_str).collect();
+    let error = node.backend().read(want(&names, From::Latest), 9).await.map(|_| ()).unwrap_err();
+    assert_eq!(error.code, Code::TooManyChannels);
+    names[100] = names[0];
+    let page = read(&node, &names, From::Latest, 9).await;
+    let cursor: Cursor = page.cursor.to_string().parse().unwrap();
+    assert!(names.iter().all(|name| cursor.get(&channel(name)).is_some()));
+}
+
+#[tokio::test(start_paused = true)]
+async fn one_gap_a_page_and_none_lost() {
+    let node = node();
+    let names = ["few:a", "few:b", "few:c"];
+    let begin = read(&node, &names, From::Latest, 9).await.cursor;
+    for name in names {
+        for n in 0..8 {
+            node.publish(name, &[&format!("{name}{n}")]).await;
+        }
+    }
+    for limit in [1, 2, 3, 7, 100] {
+        let (mut cursor, mut gaps, mut got) = (begin.clone(), Vec::new(), Vec::new());
+        for _ in 0..40 {
+            let page = read(&node, &names, From::Cursor(cursor.clone()), limit).await;
+            assert!(page.messages.len() <= limit);
+            for message in &page.messages {
+                got.push(message.id.to_string());
+            }
+            if let Some((channel, gap)) = &page.gap {
+                assert_eq!((gap.why, gap.missed), (Why::Expired, Some(3)));
+                assert_eq!(gap.after, cursor.get(channel));
+                let before = got.iter().filter(|id| id.starts_with(channel.as_str())).count();
+                let here = page.messages.iter().filter(|message| message.channel == *channel).count();
+                assert_eq!(before, here, "the gap stands before the messages");
+                gaps.push(channel.to_string());
+            }
+            cursor = page.cursor;
+            if !page.more {
+                break;
+            }
+        }
+        gaps.sort();
+        assert_eq!(gaps, names, "limit {limit}");
+        for name in names {
+            let of: Vec<_> = got.iter().filter(|id| id.starts_with(name)).cloned().collect();
+            assert_eq!(of, (3..8).map(|n| format!("{name}{n}")).collect::<Vec<_>>(), "limit {limit}");
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_busy_channel_starves_no_other() {
+    for (busy, quiet) in [("a", "b"), ("b", "a")] {
+        let node = node();
+        let mut cursor = read(&node, &["a", "b"], From::Latest, 9).await.cursor;
+        node.publish(quiet, &["here"]).await;
+        let mut pages = 0;
+        loop {
+            node.publish(busy, &["x", "x"]).await;
+            let page = read(&node, &["a", "b"], From::Cursor(cursor), 1).await;
+            cursor = page.cursor.clone();
+            pages += 1;
+            if texts(&page).contains(&"here") {
+                break;
+            }
+            assert!(pages < 20, "`{quiet}` waits for ever behind `{busy}`");
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_one_channel_leaves_another_takes() {
+    let node = node();
+    node.publish("a", &["a1"]).await;
+    let many: Vec<_> = (0..20).map(|n| format!("b{n}")).collect();
+    node.publish("b", &many.iter().map(String::as_str).collect::<Vec<_>>()).await;
+    node.publish("c", &["c1"]).await;
+    let page = read(&node, &["a", "b", "c", "d"], From::Earliest, 12).await;
+    assert_eq!((page.messages.len(), page.more), (12, true));
+    let rest = read(&node, &["a", "b", "c", "d"], From::Cursor(page.cursor), 100).await;
+    assert_eq!((rest.messages.len(), rest.more), (10, false));
+}
+
+#[tokio::test(start_paused = true)]
+async fn at_most_once_says_what_it_skipped() {
+    let node = node();
+    let begin = read(&node, &["tail:a"], From::Latest, 9).await;
+    assert_eq!(begin.delivery, Delivery::AtMostOnce);
+    for n in 0..8 {
+        node.publish("tail:a", &[&n.to_string()]).await;
+    }
+    let page = read(&node, &["tail:a"], From::Cursor(begin.cursor), 9).await;
+    let (_, gap) = page.gap.unwrap();
+    assert_eq!((gap.why, gap.missed, page.more), (Why::Lagged, Some(8), false));
+    assert!(page.messages.is_empty());
+    node.publish("tail:a", &["8"]).await;
+    assert_eq!(texts(&read(&node, &["tail:a"], From::Cursor(page.cursor), 9).await), ["8"]);
+    let both = read(&node, &["a", "tail:a"], From::Latest, 9).await;
+    assert_eq!(both.delivery, Delivery::AtMostOnce, "the weakest of them");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_cursor_of_another_life_is_a_gap() {
+    let node = node();
+    node.publish("a", &["1", "2"]).await;
+    let (a, b) = (channel("a"), channel("b"));
+    let other = Position { epoch: 5, offset: 1 };
+    let cursor = Cursor::composite([(&a, other), (&b, other)]);
+    let first = read(&node, &["a", "b"], From::Cursor(cursor), 9).await;
+    assert_eq!(first.gap.as_ref().map(|(channel, gap)| (channel, gap.why)), Some((&a, Why::Epoch)));
+    assert!(first.more, "another gap is there now");
+    let second = read(&node, &["a", "b"], From::Cursor(first.cursor.clone()), 9).await;
+    assert_eq!(second.gap.map(|(channel, gap)| (channel, gap.why)), Some((b, Why::Epoch)));
+    assert!(!second.more);
+    let all: Vec<_> = first.messages.iter().chain(&second.messages).map(|message| &*message.id).collect();
+    assert_eq!(all, ["1", "2"]);
+    let unreadable = read(&node, &["a"], From::Unreadable, 9).await;
+    assert_eq!(unreadable.gap.map(|(_, gap)| (gap.after, gap.why)), Some((None, Why::Epoch)));
+    assert_eq!(unreadable.messages.len(), 2);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_page_says_when_its_newest_was_stored() {
+    let node = node();
+    assert_eq!(read(&node, &["a"], From::Latest, 9).await.newest_ms, None);
+    node.publish("a", &["1"]).await;
+    let then = node.clock.now_ms();
+    tokio::time::sleep(Duration::from_secs(3)).await;
+    assert_eq!(read(&node, &["a", "b"], From::Latest, 9).await.newest_ms, Some(then));
+}
