@@ -13,7 +13,7 @@ use std::fmt;
 pub struct Error {
     /// The stable name of what happened.
     pub code: Code,
-    /// What happened, in this case: one sentence without secrets or payloads.
+    /// What happened, in this case: one clause without secrets or payloads.
     pub detail: String,
     /// Whether the refused write could have taken effect. `None` for reads.
     pub stored: Option<Stored>,
@@ -247,6 +247,12 @@ impl Error {
     /// An error of this code, with the sentence that describes this case.
     pub fn new(code: Code, detail: impl Into<String>) -> Self {
         Error { code, detail: detail.into(), stored: None }
+    }
+
+    /// The same error once more, for another message that shared its fate.
+    #[must_use]
+    pub fn again(&self) -> Self {
+        Error { code: self.code, detail: self.detail.clone(), stored: self.stored }
     }
 
     /// The same error, saying whether the write took effect.

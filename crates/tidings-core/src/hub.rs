@@ -99,11 +99,14 @@ impl Hub {
 
     /// Opens a session: the namespaces must be declared, and the credentials valid, in this order.
     pub fn open(&self, channels: &[Channel], credentials: &Credentials) -> Result<Session> {
-        for channel in channels {
-            self.shared.policy.of(channel)?;
-        }
+        self.declared(channels)?;
         let identity = self.shared.keys.verify(credentials, self.shared.clock.now_ms())?;
         Ok(Session::new(self.shared.clone(), identity))
+    }
+
+    /// Whether the namespaces of all these channels are declared.
+    pub fn declared(&self, channels: &[Channel]) -> Result<()> {
+        channels.iter().try_for_each(|channel| self.shared.policy.of(channel).map(drop))
     }
 
     /// What the node measures.

@@ -1,5 +1,40 @@
-//! The ways to read and write a channel.
+//! The ways to read and write a channel: one URL, and whichever door the request asks for.
+//!
+//! A door translates one wire protocol to and from a [`tidings_core::Session`].
+//! It knows no other door, no broker and no feed; rights, limits and positions
+//! are the session's.
 
 pub mod http;
-pub mod stream;
-pub mod wire;
+mod poll;
+mod publish;
+mod request;
+mod router;
+mod sse;
+mod stream;
+mod websocket;
+mod wire;
+
+use std::time::Duration;
+
+use tidings_core::Hub;
+
+use crate::http::cors::Cors;
+pub use crate::http::takeover::serve;
+pub(crate) use request::Request;
+pub use router::{router, shared};
+
+/// What every door needs.
+pub struct Doors {
+    /// Opens sessions.
+    pub hub: Hub,
+    /// Which pages may use this node.
+    pub cors: Cors,
+    /// How long a stream may be idle before it is proved alive.
+    pub heartbeat: Duration,
+    /// How long a request's body may pause.
+    pub body_idle: Duration,
+    /// The largest message, in bytes.
+    pub message_bytes: usize,
+    /// Whether to serve `/dev/echo`.
+    pub echo: bool,
+}

@@ -57,6 +57,14 @@ impl Cursor {
         self.0.iter().find(|(t, _)| *t == tag).map(|(_, position)| *position)
     }
 
+    /// Moves the place of a channel that it covers.
+    pub fn set(&mut self, channel: &Channel, position: Position) {
+        let tag = channel.tag();
+        if let Some(part) = self.0.iter_mut().find(|(t, _)| *t == tag) {
+            part.1 = position;
+        }
+    }
+
     /// The text of one channel's part, for patching it into a composite.
     pub fn part(tag: u64, position: Position) -> [u8; Self::PART_CHARS] {
         let mut raw = [0; 24];

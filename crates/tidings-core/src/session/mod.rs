@@ -401,6 +401,18 @@ impl Writer {
         self.hub.ids.next()
     }
 
+    /// Checks a draft against the limits of this node.
+    pub fn check(&self, draft: &Draft) -> Result<()> {
+        let (bytes, most) = (draft.payload.bytes.len(), self.hub.limits.message_bytes);
+        if bytes > most {
+            return Err(Error::new(
+                Code::TooLarge,
+                format!("the message has {bytes} bytes, of at most {most}"),
+            ));
+        }
+        Ok(())
+    }
+
     /// Stores drafts in order; see [`crate::broker::Broker::append`].
     pub async fn append(&self, mut drafts: Vec<Draft>) -> Result<Vec<Appended>, Stopped> {
         let stop = |error: Error| Stopped { stored: Vec::new(), error };
@@ -408,12 +420,7 @@ impl Writer {
             return Err(stop(Error::new(Code::Draining, "this node is shutting down").stored(Stored::No)));
         }
         for draft in &mut drafts {
-            let bytes = draft.payload.bytes.len();
-            if bytes > self.hub.limits.message_bytes {
-                let detail =
-                    format!("the message has {bytes} bytes, of at most {}", self.hub.limits.message_bytes);
-                return Err(stop(Error::new(Code::TooLarge, detail)));
-            }
+            self.check(draft).map_err(stop)?;
             draft.from.clone_from(&self.from);
         }
         let result = self.hub.broker.append(&self.channel, drafts, &self.namespace.rules()).await;

@@ -24,6 +24,8 @@ pub struct Problem {
     published: Option<u64>,
     #[serde(skip_serializing_if = "Option::is_none")]
     cursor: Option<Option<String>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    id: Option<String>,
     #[serde(skip)]
     error: Code,
     #[serde(skip)]
@@ -57,6 +59,13 @@ impl Problem {
         self
     }
 
+    /// The same problem, of a frame with this id.
+    #[must_use]
+    pub fn of_frame(mut self, id: Option<&str>) -> Self {
+        self.id = id.map(str::to_owned);
+        self
+    }
+
     /// Its code.
     pub fn code(&self) -> Code {
         self.error
@@ -84,6 +93,7 @@ impl From<Error> for Problem {
             }),
             published: None,
             cursor: None,
+            id: None,
             error: code,
             allow: None,
         }

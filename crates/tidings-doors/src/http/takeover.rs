@@ -66,11 +66,15 @@ impl Slot {
 
 /// Serves one connection until it ends, or until a door has taken it and is done with it.
 ///
-/// When `drain` turns true, the requests under way are answered and the connection ends.
+/// When `drain` turns true, the requests under way are answered and the
+/// connection ends; `drain` is held until then, so that its sender knows.
 pub async fn serve(stream: TcpStream, router: Router, mut drain: watch::Receiver<bool>) {
     let Some((socket, ahead, job)) = serve_http(stream, router, &mut drain).await else { return };
     // A task of its own: hyper's state, which is large, ends here.
-    tokio::spawn(job(socket, ahead));
+    tokio::spawn(async move {
+        job(socket, ahead).await;
+        drop(drain);
+    });
 }
 
 async fn serve_http(

@@ -1,0 +1,139 @@
+//! A page of a log: at once (poll), or as soon as there is one (long-poll).
+
+mod page;
+
+use std::future::poll_fn;
+use std::task::Poll;
+use std::time::Duration;
+
+use axum::body::Body;
+use axum::response::{IntoResponse, Response};
+use http::header::{CACHE_CONTROL, CONTENT_TYPE, ETAG, HeaderMap, HeaderValue, IF_NONE_MATCH, VARY};
+use http::{Method, StatusCode};
+use tidings_core::{Batch, Code, Error, From, Read, Result, Session, Want};
+
+use crate::Request;
+use crate::http::problem::Problem;
+use crate::http::query::Reading;
+use crate::http::{DELIVERY, POLL_AFTER, VARY_READS};
+use crate::stream::spread;
+
+use page::Page;
+
+/// Messages of a page, unless the request says otherwise.
+const LIMIT: u64 = 100;
+const LIMIT_MAX: u64 = 1_000;
+
+/// Answers a read with a page; waits for it up to `wait_ms`.
+pub(crate) async fn read(
+    request: &Request,
+    session: &Session,
+    want: Want,
+    reading: Reading,
+    wait_ms: Option<u64>,
+) -> Response {
+    let private = session.is_private(&want.channels);
+    let limit = reading.limit.or(reading.last).unwrap_or(LIMIT).min(LIMIT_MAX) as usize;
+    let want = match want.from {
+        From::Last(n) => Want { from: From::Last(n.min(LIMIT_MAX)), ..want },
+        _ => want,
+    };
+    let read = match wait_ms {
+        None => session.read(want, limit).await,
+        Some(ms) => hold(session, want, limit, ms).await,
+    };
+    let read = match read {
+        Ok(read) => read,
+        Err(error) => return Problem::from(error).into_response(),
+    };
+    let etag = format!("W/\"{}.{}\"", read.cursor, read.messages.len());
+    let unchanged = wait_ms.is_none() && is_known(request, &read, &etag);
+    let mut headers = HeaderMap::new();
+    let mut set = |name, value: &str| {
+        if let Ok(value) = HeaderValue::from_str(value) {
+            headers.insert(name, value);
+        }
+    };
+    set(ETAG, &etag);
+    set(DELIVERY, read.delivery.as_str());
+    set(POLL_AFTER, &poll_after(&read, session.now_ms()));
+    set(CACHE_CONTROL, if private { "private, no-cache" } else { "no-cache" });
+    set(VARY, VARY_READS);
+    if unchanged {
+        return (StatusCode::NOT_MODIFIED, headers).into_response();
+    }
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    let page = Page::new(read);
+    if request.method == Method::HEAD {
+        headers.insert(http::header::CONTENT_LENGTH, HeaderValue::from(page.len()));
+        return (StatusCode::OK, headers).into_response();
+    }
+    (StatusCode::OK, headers, Body::new(page)).into_response()
+}
+
+/// Reads, and where there is nothing, waits for the first message, gap, end of the token, or drain.
+async fn hold(session: &Session, want: Want, limit: usize, wait_ms: u64) -> Result<Read> {
+    let channels = want.channels.clone();
+    let default = want.default;
+    let first = session.read(want, limit).await;
+    let first = match first {
+        Ok(read) if read.messages.is_empty() && read.gap.is_none() && !read.more => read,
+        other => {
+            session.linger(&channels);
+            return other;
+        }
+    };
+    let again = Want { channels: channels.clone(), from: From::Cursor(first.cursor.clone()), default };
+    let mut subscription = match session.follow(again.clone()).await {
+        Ok(subscription) => subscription,
+        // The reader has its cursor, and comes back.
+        Err(error) if error.code == Code::Draining => return Ok(first),
+        Err(error) => return Err(error),
+    };
+    let mut wait = Duration::from_millis(wait_ms);
+    if let Some(ms) = subscription.expires_in_ms() {
+        wait = wait.min(Duration::from_millis(ms));
+    }
+    let mut batch = Batch::default();
+    let news = poll_fn(|cx| match subscription.poll_next(cx, 1, &mut batch) {
+        Poll::Ready(Ok(())) => Poll::Ready(true),
+        Poll::Ready(Err(_end)) => Poll::Ready(false),
+        Poll::Pending => Poll::Pending,
+    });
+    let news = tokio::time::timeout(wait, news).await.unwrap_or(false);
+    session.linger(&channels);
+    drop(subscription);
+    if news { session.read(again, limit).await } else { Ok(first) }
+}
+
+/// Whether the client has this page already (RFC 9110 section 13.1.2): the same
+/// page, or nothing since the cursor it has.
+fn is_known(request: &Request, read: &Read, etag: &str) -> bool {
+    let known = request.headers.get_all(IF_NONE_MATCH).into_iter().filter_map(|value| value.to_str().ok());
+    let nothing_since =
+        (read.messages.is_empty() && read.gap.is_none()).then(|| format!("W/\"{}.", read.cursor));
+    known.flat_map(|value| value.split(',')).map(str::trim).any(|tag| {
+        tag == "*"
+            || tag == etag
+            || nothing_since.as_ref().is_some_and(|prefix| tag.starts_with(prefix.as_str()))
+    })
+}
+
+/// Seconds until it is worth asking again: soon after news, later when it has been quiet.
+fn poll_after(read: &Read, now_ms: u64) -> String {
+    if read.more {
+        return "0".into();
+    }
+    let quiet_s = read.newest_ms.map_or(60.0, |newest| now_ms.saturating_sub(newest) as f64 / 1_000.0);
+    let seconds = (quiet_s / 4.0).clamp(1.0, 15.0) * (0.9 + 0.2 * spread());
+    format!("{seconds:.1}")
+}
+
+/// Who is in a channel.
+pub(crate) async fn presence(session: &Session, channel: &tidings_core::Channel) -> Result<Response, Error> {
+    let roster = session.presence(channel).await?;
+    let members: Vec<_> = roster.members.iter().map(page::member).collect();
+    let body = serde_json::json!({ "count": members.len(), "members": members });
+    let headers = [(CACHE_CONTROL, "private, no-cache"), (CONTENT_TYPE, "application/json")];
+    Ok((headers, body.to_string()).into_response())
+}

@@ -1,0 +1,107 @@
+//! Many messages in one request, each with a result of its own.
+
+use bytes::Bytes;
+use serde::Deserialize;
+use serde_json::value::RawValue;
+use tidings_core::log::{Appended, Draft};
+use tidings_core::{Channel, Code, Cursor, Error, Identity, Result, Session, Stopped, Writer};
+
+use crate::http::problem::Problem;
+
+use super::item::{Item, Loose};
+use super::receipt;
+
+/// Messages in one batch.
+const MESSAGES_MAX: usize = 1_000;
+
+#[derive(Deserialize)]
+struct Envelope<'a> {
+    #[serde(borrow)]
+    messages: Vec<&'a RawValue>,
+}
+
+/// The messages of one channel, in their order, and where their results belong.
+struct Group {
+    channel: Channel,
+    writer: Writer,
+    drafts: Vec<Draft>,
+    places: Vec<usize>,
+}
+
+/// Stores what can be stored; gives the body of the reply. Messages of one
+/// channel keep their order; the batch is not atomic.
+pub async fn publish(session: &Session, body: &Bytes) -> Result<String> {
+    let envelope: Envelope<'_> = serde_json::from_slice(body)
+        .map_err(|error| Error::new(Code::BadBatch, format!("the body is not a batch ({error})")))?;
+    if envelope.messages.len() > MESSAGES_MAX {
+        let detail = format!("the batch has {} messages, of at most {MESSAGES_MAX}", envelope.messages.len());
+        return Err(Error::new(Code::BadBatch, detail));
+    }
+    if let Identity::Anonymous = session.identity() {
+        return Err(Error::new(Code::NoCredentials, "publishing needs credentials"));
+    }
+    let mut results: Vec<Option<String>> = vec![None; envelope.messages.len()];
+    let mut groups: Vec<Group> = Vec::new();
+    for (place, message) in envelope.messages.iter().enumerate() {
+        if let Err(error) = sort(session, body, message, place, &mut groups) {
+            results[place] = Some(refusal(error));
+        }
+    }
+    for group in groups {
+        store(group, &mut results).await;
+    }
+    let results: Vec<_> = results.into_iter().map(Option::unwrap_or_default).collect();
+    Ok(format!("{{\"results\":[{}]}}", results.join(",")))
+}
+
+/// Adds a message to the group of its channel.
+fn sort(
+    session: &Session,
+    body: &Bytes,
+    message: &RawValue,
+    place: usize,
+    groups: &mut Vec<Group>,
+) -> Result<()> {
+    let item = Item::read(body, Loose::parse(message.get().as_bytes())?)?;
+    let channel =
+        item.channel.clone().ok_or_else(|| Error::new(Code::BadBatch, "the message names no `channel`"))?;
+    let known = groups.iter().position(|group| group.channel == channel);
+    let at = match known {
+        Some(at) => at,
+        None => {
+            let writer = session.writer(&channel)?;
+            groups.push(Group { channel, writer, drafts: Vec::new(), places: Vec::new() });
+            groups.len() - 1
+        }
+    };
+    let group = &mut groups[at];
+    let draft = item.draft(&group.writer);
+    group.writer.check(&draft)?;
+    group.drafts.push(draft);
+    group.places.push(place);
+    Ok(())
+}
+
+async fn store(group: Group, results: &mut [Option<String>]) {
+    let Group { channel, writer, drafts, places } = group;
+    let (stored, error) = match writer.append(drafts).await {
+        Ok(stored) => (stored, None),
+        Err(Stopped { stored, error }) => (stored, Some(error)),
+    };
+    let mut stored = stored.into_iter();
+    for place in places {
+        results[place] = Some(match (stored.next(), &error) {
+            (Some(one), _) => published(&channel, &one),
+            (None, Some(error)) => refusal(error.again()),
+            (None, None) => refusal(Error::new(Code::BrokerUnavailable, "the broker gave no result")),
+        });
+    }
+}
+
+fn published(channel: &Channel, one: &Appended) -> String {
+    receipt(channel, &Cursor::one(channel, one.position), &one.id, one.duplicate)
+}
+
+fn refusal(error: Error) -> String {
+    format!("{{\"error\":{}}}", Problem::from(error).to_json())
+}

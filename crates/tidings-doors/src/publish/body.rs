@@ -1,0 +1,63 @@
+//! A request's body, with a limit on each wait and on what is held.
+
+use std::time::Duration;
+
+use axum::body::Body;
+use bytes::{Bytes, BytesMut};
+use http_body_util::BodyExt;
+use tidings_core::{Code, Error, Result};
+
+/// A body that is read piece by piece.
+pub struct Incoming {
+    body: Body,
+    idle: Duration,
+}
+
+impl Incoming {
+    /// Reads `body`; a pause longer than `idle` is an error.
+    pub fn new(body: Body, idle: Duration) -> Self {
+        Incoming { body, idle }
+    }
+
+    /// The next piece, or `None` at the end.
+    pub async fn next(&mut self) -> Result<Option<Bytes>> {
+        loop {
+            let frame = tokio::time::timeout(self.idle, self.body.frame()).await;
+            let frame =
+                frame.map_err(|_| Error::new(Code::BodyIncomplete, "the body paused for too long"))?;
+            match frame {
+                None => return Ok(None),
+                Some(Err(_)) => return Err(Error::new(Code::BodyIncomplete, "the body broke off")),
+                Some(Ok(frame)) => {
+                    // Trailers say nothing here.
+                    if let Ok(bytes) = frame.into_data() {
+                        return Ok(Some(bytes));
+                    }
+                }
+            }
+        }
+    }
+
+    /// The whole body, up to this many bytes.
+    pub async fn whole(mut self, bytes_max: usize) -> Result<Bytes> {
+        let Some(first) = self.next().await? else { return Ok(Bytes::new()) };
+        let mut held = BytesMut::new();
+        let mut last = first;
+        loop {
+            if held.len() + last.len() > bytes_max {
+                return Err(Error::new(Code::TooLarge, format!("the body has more than {bytes_max} bytes")));
+            }
+            match self.next().await? {
+                None if held.is_empty() => return Ok(last),
+                None => {
+                    held.extend_from_slice(&last);
+                    return Ok(held.freeze());
+                }
+                Some(next) => {
+                    held.extend_from_slice(&last);
+                    last = next;
+                }
+            }
+        }
+    }
+}

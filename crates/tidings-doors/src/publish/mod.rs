@@ -1,0 +1,173 @@
+//! Publishing over HTTP: one message, a stream of them, or a batch.
+
+pub(crate) mod batch;
+mod body;
+mod events;
+pub(crate) mod item;
+mod lines;
+mod stream;
+
+use axum::body::Body;
+use axum::response::{IntoResponse, Response};
+use bytes::Bytes;
+use http::header::{CACHE_CONTROL, CONTENT_LENGTH, CONTENT_TYPE, HeaderMap};
+use serde::Serialize;
+use serde_json::value::RawValue;
+use tidings_core::log::{Kind, Payload};
+use tidings_core::{Channel, Code, Cursor, Error, Result, Session, Writer};
+
+use crate::http::problem::Problem;
+use crate::{Doors, Request};
+
+use body::Incoming;
+use item::{Item, check_event, check_id, check_key};
+use stream::Common;
+
+/// How a body is to be understood.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Form {
+    One(Kind),
+    Lines,
+    Events,
+}
+
+#[derive(Serialize)]
+struct Receipt<'a> {
+    channel: &'a str,
+    cursor: String,
+    id: &'a str,
+    duplicate: bool,
+}
+
+/// Batches may hold this many times the bytes of a message.
+const BATCH_MESSAGES: usize = 16;
+
+/// Stores a body in a channel.
+pub(crate) async fn one(
+    doors: &Doors,
+    request: &Request,
+    body: Body,
+    session: &Session,
+    channel: &Channel,
+) -> Response {
+    match try_one(doors, request, body, session, channel).await {
+        Ok(reply) => json(reply),
+        Err(problem) => problem.into_response(),
+    }
+}
+
+/// Stores a batch.
+pub(crate) async fn many(doors: &Doors, body: Body, session: &Session) -> Response {
+    let body = Incoming::new(body, doors.body_idle).whole(doors.message_bytes * BATCH_MESSAGES);
+    let reply = async { batch::publish(session, &body.await?).await };
+    match reply.await {
+        Ok(reply) => json(reply),
+        Err(error) => Problem::from(error).into_response(),
+    }
+}
+
+async fn try_one(
+    doors: &Doors,
+    request: &Request,
+    body: Body,
+    session: &Session,
+    channel: &Channel,
+) -> Result<String, Problem> {
+    let writer = session.writer(channel)?;
+    let common = common(request)?;
+    let limit = writer.message_bytes_max();
+    let form = form(&request.headers);
+    let incoming = Incoming::new(body, doors.body_idle);
+    let tally = match form {
+        Form::One(kind) => return Ok(store(request, incoming, &writer, channel, kind, common).await?),
+        Form::Lines => stream::publish(&writer, channel, incoming, lines::Lines::new(limit), common).await?,
+        Form::Events => {
+            stream::publish(&writer, channel, incoming, events::Events::new(limit), common).await?
+        }
+    };
+    // A struct of a number and a string always serialises.
+    Ok(serde_json::to_string(&tally).unwrap_or_default())
+}
+
+async fn store(
+    request: &Request,
+    body: Incoming,
+    writer: &Writer,
+    channel: &Channel,
+    kind: Kind,
+    common: Common,
+) -> Result<String> {
+    let limit = writer.message_bytes_max();
+    let length =
+        request.headers.get(CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse::<u64>().ok());
+    if length.is_some_and(|length| length > limit as u64) {
+        return Err(Error::new(Code::TooLarge, format!("the message has more than {limit} bytes")));
+    }
+    let payload = payload(kind, body.whole(limit).await?)?;
+    let item =
+        Item::of(payload).named(common.event.as_deref(), common.key.as_deref(), common.id.as_deref())?;
+    let mut appended = writer.append(vec![item.draft(writer)]).await.map_err(|stopped| stopped.error)?;
+    let one =
+        appended.pop().ok_or_else(|| Error::new(Code::BrokerUnavailable, "the broker gave no result"))?;
+    Ok(receipt(channel, &Cursor::one(channel, one.position), &one.id, one.duplicate))
+}
+
+/// `{"channel","cursor","id","duplicate"}`.
+pub(crate) fn receipt(channel: &Channel, cursor: &Cursor, id: &str, duplicate: bool) -> String {
+    let receipt = Receipt { channel: channel.as_str(), cursor: cursor.to_string(), id, duplicate };
+    // A struct of strings always serialises.
+    serde_json::to_string(&receipt).unwrap_or_default()
+}
+
+/// Event, key and idempotency key: the query beats the header.
+fn common(request: &Request) -> Result<Common> {
+    let value = |name: &'static str, header: &'static str, code: Code| -> Result<Option<String>> {
+        if let Some(value) = request.query.one(name)? {
+            return Ok(Some(value.to_owned()));
+        }
+        let Some(value) = request.headers.get(header) else { return Ok(None) };
+        // Header values may be UTF-8, though `to_str` takes ASCII alone.
+        let text = std::str::from_utf8(value.as_bytes());
+        Ok(Some(text.map_err(|_| Error::new(code, format!("the header {header} is not UTF-8")))?.to_owned()))
+    };
+    let event = value("event", "tidings-event", Code::BadEvent)?;
+    let key = value("key", "tidings-key", Code::BadKey)?;
+    let id =
+        request.headers.get("idempotency-key").map(|id| String::from_utf8_lossy(id.as_bytes()).into_owned());
+    Ok(Common {
+        event: event.as_deref().map(check_event).transpose()?,
+        key: key.as_deref().map(check_key).transpose()?,
+        id: id.as_deref().map(check_id).transpose()?,
+    })
+}
+
+fn payload(kind: Kind, bytes: Bytes) -> Result<Payload> {
+    match kind {
+        Kind::Json => {
+            serde_json::from_slice::<&RawValue>(&bytes)
+                .map_err(|error| Error::new(Code::BadJson, format!("the body is not JSON ({error})")))?;
+        }
+        Kind::Text => {
+            std::str::from_utf8(&bytes).map_err(|_| Error::new(Code::BadText, "the body is not UTF-8"))?;
+        }
+        Kind::Bytes => {}
+    }
+    Ok(Payload { kind, bytes })
+}
+
+fn form(headers: &HeaderMap) -> Form {
+    let value = headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or("");
+    let essence = value.split(';').next().unwrap_or("").trim().to_ascii_lowercase();
+    match essence.as_str() {
+        "application/json" => Form::One(Kind::Json),
+        "application/x-ndjson" | "application/ndjson" | "application/jsonl" => Form::Lines,
+        "text/event-stream" => Form::Events,
+        "text/plain" => Form::One(Kind::Text),
+        other if other.starts_with("application/") && other.ends_with("+json") => Form::One(Kind::Json),
+        _ => Form::One(Kind::Bytes),
+    }
+}
+
+fn json(body: String) -> Response {
+    ([(CONTENT_TYPE, "application/json"), (CACHE_CONTROL, "no-store")], body).into_response()
+}

@@ -1,0 +1,199 @@
+//! One URL a channel: which door answers, and in which order a request is judged.
+//!
+//! The order is part of the contract: path 404, method 405, channel name 400,
+//! namespace 404, credentials 401, right 403, query 400, body.
+
+use std::sync::Arc;
+
+use axum::Router;
+use axum::body::Body;
+use axum::extract::{RawPathParams, State};
+use axum::middleware::{self, Next};
+use axum::response::{IntoResponse, Response};
+use axum::routing::any;
+use http::{Method, StatusCode};
+use tidings_core::log::Start;
+use tidings_core::{Channel, Code, Cursor, Error, Result, Session};
+
+use crate::http::Transport;
+use crate::http::credentials::credentials;
+use crate::http::problem::{Counted, Problem};
+use crate::publish::item;
+use crate::{Doors, Request, poll, publish, sse, websocket};
+
+/// Bytes of a request target.
+const TARGET_BYTES_MAX: usize = 16 * 1024;
+
+/// The routes of channels. Wrap what they are merged into with [`shared`].
+pub fn router(doors: Arc<Doors>) -> Router {
+    let mut router = Router::new()
+        .route("/v1/channels/{channel}", any(channel))
+        .route("/v1/channels/{channel}/presence", any(presence))
+        .route("/v1/subscribe", any(subscribe))
+        .route("/v1/publish", any(batch));
+    if doors.echo {
+        router = router.route("/dev/echo", any(echo));
+    }
+    router.with_state(doors)
+}
+
+/// What holds for every path of a node: limits of the target, origins, preflights, counting, and a 404 in our words.
+pub fn shared(router: Router, doors: Arc<Doors>) -> Router {
+    let unknown = || async {
+        Problem::from(Error::new(Code::NotFound, "this server has nothing at this path")).into_response()
+    };
+    router.fallback(unknown).layer(middleware::from_fn_with_state(doors, around))
+}
+
+async fn around(State(doors): State<Arc<Doors>>, request: http::Request<Body>, next: Next) -> Response {
+    let origin = request.headers().get(http::header::ORIGIN).cloned();
+    let mut response =
+        if request.uri().path_and_query().is_some_and(|target| target.as_str().len() > TARGET_BYTES_MAX) {
+            Problem::from(Error::new(Code::UriTooLong, "the request target is longer than 16 KiB"))
+                .into_response()
+        } else if let Err(error) = doors.cors.admit(request.headers()) {
+            Problem::from(error).into_response()
+        } else if request.method() == Method::OPTIONS {
+            let mut response = StatusCode::NO_CONTENT.into_response();
+            doors.cors.add_preflight(response.headers_mut());
+            response
+        } else {
+            next.run(request).await
+        };
+    doors.cors.add(origin.as_ref(), response.headers_mut());
+    if let Some(Counted(code)) = response.extensions().get() {
+        doors.hub.metrics().error(*code);
+    }
+    response
+}
+
+async fn channel(
+    State(doors): State<Arc<Doors>>,
+    params: RawPathParams,
+    request: http::Request<Body>,
+) -> Response {
+    let (request, body) = Request::split(request);
+    match request.method {
+        Method::GET | Method::HEAD => {
+            let names = params.iter().map(|(_, name)| name);
+            answer(read(&doors, &request, names, true).await)
+        }
+        Method::POST => {
+            let channel = params.iter().map(|(_, name)| item::channel(name)).next();
+            let opened = channel.unwrap_or_else(|| item::channel("")).and_then(|channel| {
+                let session = open(&doors, &request, std::slice::from_ref(&channel))?;
+                Ok((channel, session))
+            });
+            match opened {
+                Ok((channel, session)) => publish::one(&doors, &request, body, &session, &channel).await,
+                Err(error) => Problem::from(error).into_response(),
+            }
+        }
+        _ => Problem::method_not_allowed("GET, HEAD, POST, OPTIONS").into_response(),
+    }
+}
+
+async fn subscribe(State(doors): State<Arc<Doors>>, request: http::Request<Body>) -> Response {
+    let (request, _) = Request::split(request);
+    match request.method {
+        Method::GET | Method::HEAD => {
+            answer(read(&doors, &request, request.query.all("channel"), false).await)
+        }
+        _ => Problem::method_not_allowed("GET, HEAD, OPTIONS").into_response(),
+    }
+}
+
+async fn batch(State(doors): State<Arc<Doors>>, request: http::Request<Body>) -> Response {
+    let (request, body) = Request::split(request);
+    match request.method {
+        Method::POST => match open(&doors, &request, &[]) {
+            Ok(session) => publish::many(&doors, body, &session).await,
+            Err(error) => Problem::from(error).into_response(),
+        },
+        _ => Problem::method_not_allowed("POST, OPTIONS").into_response(),
+    }
+}
+
+async fn presence(
+    State(doors): State<Arc<Doors>>,
+    params: RawPathParams,
+    request: http::Request<Body>,
+) -> Response {
+    let (request, _) = Request::split(request);
+    if !matches!(request.method, Method::GET | Method::HEAD) {
+        return Problem::method_not_allowed("GET, HEAD, OPTIONS").into_response();
+    }
+    let roster = async {
+        let channel = item::channel(params.iter().map(|(_, name)| name).next().unwrap_or(""))?;
+        let session = open(&doors, &request, std::slice::from_ref(&channel))?;
+        poll::presence(&session, &channel).await
+    };
+    answer(roster.await)
+}
+
+async fn echo(State(doors): State<Arc<Doors>>, request: http::Request<Body>) -> Response {
+    let (request, _) = Request::split(request);
+    match open(&doors, &request, &[]) {
+        Ok(session) => websocket::echo(&doors, &request, session.now_ms()).await,
+        Err(error) => Problem::from(error).into_response(),
+    }
+}
+
+/// A read of one channel (`single`) or of several, by the transport that it asks for.
+async fn read(
+    doors: &Doors,
+    request: &Request,
+    names: impl Iterator<Item = &str>,
+    single: bool,
+) -> Result<Response> {
+    let channels = channels(names)?;
+    let session = open(doors, request, &channels)?;
+    session.may_read(&channels)?;
+    let transport = match request.method {
+        Method::HEAD => Transport::Poll,
+        _ => Transport::of(&request.headers, &request.query),
+    };
+    let default = match transport {
+        Transport::WebSocket | Transport::Sse => Start::Latest,
+        Transport::LongPoll | Transport::Poll => Start::Earliest,
+    };
+    let last_event_id = request.last_event_id().filter(|_| transport == Transport::Sse);
+    let (want, reading) = request.query.want(channels, last_event_id, default)?;
+    Ok(match transport {
+        Transport::WebSocket => websocket::read(doors, request, session, want, reading, single).await,
+        Transport::Sse => sse::read(doors, request, &session, want, reading, single).await,
+        Transport::LongPoll => poll::read(request, &session, want, reading, request.query.wait_ms()?).await,
+        Transport::Poll => poll::read(request, &session, want, reading, None).await,
+    })
+}
+
+fn channels<'a>(names: impl Iterator<Item = &'a str>) -> Result<Vec<Channel>> {
+    let mut channels: Vec<Channel> = Vec::new();
+    for name in names {
+        let channel = item::channel(name)?;
+        if !channels.contains(&channel) {
+            channels.push(channel);
+        }
+        if channels.len() > Cursor::CHANNELS_MAX {
+            let detail = format!("the request names more than {} channels", Cursor::CHANNELS_MAX);
+            return Err(Error::new(Code::TooManyChannels, detail));
+        }
+    }
+    if channels.is_empty() {
+        return Err(Error::new(Code::BadQuery, "name at least one `channel`"));
+    }
+    Ok(channels)
+}
+
+fn open(doors: &Doors, request: &Request, channels: &[Channel]) -> Result<Session> {
+    let credentials = credentials(&request.headers, &request.query);
+    // The namespace is judged before the credentials, also where those cannot be read.
+    match credentials {
+        Ok(credentials) => doors.hub.open(channels, &credentials),
+        Err(error) => doors.hub.declared(channels).and(Err(error)),
+    }
+}
+
+fn answer(result: Result<Response>) -> Response {
+    result.unwrap_or_else(|error| Problem::from(error).into_response())
+}

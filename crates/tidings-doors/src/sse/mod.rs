@@ -1,0 +1,89 @@
+//! Server-Sent Events (WHATWG HTML, section 9.2), for the browser's own `EventSource`.
+
+mod encode;
+mod stream;
+
+use axum::response::{IntoResponse, Response};
+use bytes::Bytes;
+use http::header::{CACHE_CONTROL, CONNECTION, CONTENT_TYPE, HeaderMap, HeaderValue, VARY};
+use http::{HeaderName, StatusCode};
+use tidings_core::{Code, Error, Session, Subscription, Want};
+
+use crate::http::head::head;
+use crate::http::problem::Problem;
+use crate::http::query::Reading;
+use crate::http::takeover::Slot;
+use crate::http::{DELIVERY, VARY_READS};
+use crate::stream::spread;
+use crate::{Doors, Request};
+
+use encode::Form;
+
+/// Milliseconds after which a browser comes back to a stream that broke.
+const RETRY_MS: u64 = 2_000;
+
+/// Answers a read with a stream.
+///
+/// A native `EventSource` takes every status but 200 as final. So what passes
+/// by itself (overload, a shutdown, a lost broker) is a 200 with one block, which
+/// carries the cursor received and a spread `retry:`, and the end of the body.
+pub(crate) async fn read(
+    doors: &Doors,
+    request: &Request,
+    session: &Session,
+    want: Want,
+    reading: Reading,
+    form: bool,
+) -> Response {
+    let received = request.last_event_id().or(request.query.first("after")).map(str::to_owned);
+    let private = session.is_private(&want.channels);
+    let subscription = match session.follow(want).await {
+        Ok(subscription) => subscription,
+        Err(error) => return refuse(error, received.as_deref()),
+    };
+    let form = if form { Form::Data } else { Form::Full };
+    let mut headers = headers(private);
+    headers.insert(DELIVERY, HeaderValue::from_static(subscription.delivery().as_str()));
+    doors.cors.add(request.origin(), &mut headers);
+    headers.insert(CONNECTION, HeaderValue::from_static("close"));
+    let Some(slot) = request.extensions.get::<Slot>() else {
+        return Problem::from(Error::new(Code::Overloaded, "this listener cannot stream")).into_response();
+    };
+    let greeting = greeting(&subscription, &headers);
+    let stream = stream::Stream::new(doors, subscription, form, reading.limit, greeting);
+    match slot.take(|socket, _ahead| stream.run(socket)).await {}
+}
+
+fn greeting(subscription: &Subscription, headers: &HeaderMap) -> [Bytes; 2] {
+    let now_ms = subscription.now_ms();
+    // One block without data: a browser keeps the id and fires no event. The
+    // comment tells a client that nothing on the way holds the stream back.
+    let block = format!("retry: {RETRY_MS}\n: tidings {now_ms}\nid: {}\n\n", subscription.cursor());
+    [head(StatusCode::OK, headers, now_ms), block.into()]
+}
+
+fn headers(private: bool) -> HeaderMap {
+    let mut headers = HeaderMap::new();
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static("text/event-stream"));
+    let cache = if private { "private, no-cache" } else { "no-cache" };
+    headers.insert(CACHE_CONTROL, HeaderValue::from_static(cache));
+    headers.insert(VARY, HeaderValue::from_static(VARY_READS));
+    // nginx and those that follow it must not hold events back.
+    headers.insert(HeaderName::from_static("x-accel-buffering"), HeaderValue::from_static("no"));
+    headers
+}
+
+fn refuse(error: Error, received: Option<&str>) -> Response {
+    let passing = matches!(error.code, Code::Draining | Code::Overloaded | Code::BrokerUnavailable);
+    if !passing {
+        return Problem::from(error).into_response();
+    }
+    let id = received.filter(|id| !id.contains(['\r', '\n', '\0'])).map(|id| format!("id: {id}\n"));
+    let body = format!("retry: {}\n: {}\n{}\n", come_back_ms(), error.code, id.unwrap_or_default());
+    (StatusCode::OK, headers(true), body).into_response()
+}
+
+/// When a client is to come back, so that not all come at once.
+pub(crate) fn come_back_ms() -> u64 {
+    1_000 + (spread() * 4_000.0) as u64
+}

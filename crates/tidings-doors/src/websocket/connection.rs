@@ -1,0 +1,214 @@
+//! An open WebSocket: messages in, frames out, and the rules between (RFC 6455).
+//!
+//! Whoever owns it polls it: nothing here runs by itself. It answers pings,
+//! notices a peer that is gone, and performs the closing handshake.
+
+use std::io;
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
+
+use bytes::{Buf, Bytes};
+use soketto::base::OpCode;
+use tokio::time::Instant;
+
+use crate::stream::{Out, Scratch, Socket, Unit};
+
+use super::decoder::{Decoder, Event, Violation};
+use super::frame;
+
+/// An open WebSocket.
+pub struct Connection {
+    socket: Socket,
+    decoder: Decoder,
+    /// Bytes that were read and not decoded yet, since the owner takes one message at a time.
+    unread: Bytes,
+    out: Out,
+    /// When something last came in or went out.
+    active: Instant,
+    /// When a ping went out that is not answered.
+    pinged: Option<Instant>,
+    heartbeat: Duration,
+}
+
+/// A message from the client.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Received {
+    /// Valid UTF-8.
+    Text(Vec<u8>),
+    /// Anything.
+    Binary(Vec<u8>),
+}
+
+/// Why a connection ends.
+#[derive(Debug)]
+pub enum Closed {
+    /// The peer began the closing handshake; it is to be answered with this code.
+    ByPeer(Option<u16>),
+    /// The peer broke the protocol.
+    Violation(Violation),
+    /// A ping was not answered.
+    Silent,
+    /// The socket failed or ended without a handshake.
+    Lost,
+}
+
+/// How long a ping may stay unanswered.
+const PONG_WAIT: Duration = Duration::from_secs(10);
+/// How long the peer may take to answer a close.
+const CLOSE_WAIT: Duration = Duration::from_secs(5);
+/// Read and thrown away while waiting for the peer's close.
+const CLOSE_READS_MAX: usize = 1_024;
+
+impl Connection {
+    /// A connection on a socket that is upgraded already; `ahead` was read past the request.
+    pub fn new(socket: Socket, ahead: Bytes, message_bytes_max: usize, heartbeat: Duration) -> Self {
+        Connection {
+            socket,
+            decoder: Decoder::new(message_bytes_max),
+            unread: ahead,
+            out: Out::default(),
+            active: Instant::now(),
+            pinged: None,
+            heartbeat,
+        }
+    }
+
+    /// The next message. Answers pings on the way; call only while nothing waits
+    /// to go out, so that a peer which never reads cannot fill memory with answers.
+    pub fn poll_receive(&mut self, cx: &mut Context<'_>) -> Poll<Result<Received, Closed>> {
+        loop {
+            if !self.out.is_empty() {
+                return Poll::Pending;
+            }
+            let event = match self.next_unread() {
+                Some(event) => event,
+                None => ready!(self.poll_read(cx)),
+            };
+            match event {
+                Ok(None) => {}
+                Ok(Some(Event::Text(bytes))) => return Poll::Ready(Ok(Received::Text(bytes))),
+                Ok(Some(Event::Binary(bytes))) => return Poll::Ready(Ok(Received::Binary(bytes))),
+                Ok(Some(Event::Ping(payload))) => {
+                    self.out.push(frame::frame(OpCode::Pong, &payload));
+                    // Pending: the rest goes out before anything else is read.
+                    if let Poll::Ready(Err(_)) = self.out.poll_flush(cx, &mut self.socket) {
+                        return Poll::Ready(Err(Closed::Lost));
+                    }
+                }
+                Ok(Some(Event::Pong)) => self.pinged = None,
+                Ok(Some(Event::Close(code))) => return Poll::Ready(Err(Closed::ByPeer(code))),
+                Err(closed) => return Poll::Ready(Err(closed)),
+            }
+        }
+    }
+
+    /// Queues a frame behind what is pending.
+    pub fn push(&mut self, frame: Bytes) {
+        self.out.push(frame);
+    }
+
+    /// Whether all that was queued has left.
+    pub fn is_flushed(&self) -> bool {
+        self.out.is_empty()
+    }
+
+    /// Writes what is pending.
+    pub fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.out.poll_flush(cx, &mut self.socket)
+    }
+
+    /// Writes units in one call; see [`Out::poll_send`].
+    pub fn poll_send(&mut self, cx: &mut Context<'_>, units: &[Unit]) -> Poll<io::Result<usize>> {
+        let sent = ready!(self.out.poll_send(cx, &mut self.socket, units));
+        self.active = Instant::now();
+        Poll::Ready(sent)
+    }
+
+    /// Since when the socket has taken nothing.
+    pub fn blocked_since(&self) -> Option<Instant> {
+        self.out.blocked_since()
+    }
+
+    /// Sends a ping where it is time. Gives when to call again, or that the peer is gone.
+    pub fn heartbeat(&mut self, now: Instant) -> Result<Instant, Closed> {
+        if let Some(pinged) = self.pinged {
+            return match pinged + PONG_WAIT <= now {
+                true => Err(Closed::Silent),
+                false => Ok(pinged + PONG_WAIT),
+            };
+        }
+        if self.active + self.heartbeat > now {
+            return Ok(self.active + self.heartbeat);
+        }
+        if self.out.is_empty() {
+            self.out.push(frame::frame(OpCode::Ping, b""));
+            self.pinged = Some(now);
+            self.active = now;
+        }
+        Ok(now + PONG_WAIT)
+    }
+
+    /// Closes: sends the code, and waits a moment for the peer to do the same (section 7.1.1).
+    pub async fn close(mut self, code: u16, reason: &str) {
+        self.out.push(frame::close(code, reason));
+        let handshake = async {
+            std::future::poll_fn(|cx| self.out.poll_flush(cx, &mut self.socket)).await?;
+            // Messages that crossed our close are read and not looked at.
+            for _ in 0..CLOSE_READS_MAX {
+                match std::future::poll_fn(|cx| self.poll_receive(cx)).await {
+                    Ok(_) => {}
+                    Err(_) => break,
+                }
+            }
+            io::Result::Ok(())
+        };
+        // A peer that does not answer is closed all the same.
+        let _ = tokio::time::timeout(CLOSE_WAIT, handshake).await;
+        self.socket.linger().await;
+    }
+
+    /// Answers the peer's close with its own code, and ends.
+    pub async fn answer_close(mut self, code: Option<u16>) {
+        self.out.push(match code {
+            Some(code) => frame::close(code, ""),
+            None => frame::frame(OpCode::Close, b""),
+        });
+        let flush = std::future::poll_fn(|cx| self.out.poll_flush(cx, &mut self.socket));
+        // It has closed already, so that nothing is lost if it does not take the answer.
+        let _ = tokio::time::timeout(CLOSE_WAIT, flush).await;
+        self.socket.linger().await;
+    }
+
+    fn next_unread(&mut self) -> Option<Result<Option<Event>, Closed>> {
+        if self.unread.is_empty() {
+            return None;
+        }
+        Some(match self.decoder.read(&self.unread) {
+            Ok((used, event)) => {
+                self.unread.advance(used);
+                if self.unread.is_empty() {
+                    self.unread = Bytes::new();
+                }
+                Ok(event)
+            }
+            Err(violation) => Err(Closed::Violation(violation)),
+        })
+    }
+
+    fn poll_read(&mut self, cx: &mut Context<'_>) -> Poll<Result<Option<Event>, Closed>> {
+        Scratch::lend(|scratch| {
+            let read = match ready!(self.socket.poll_read(cx, &mut scratch.read)) {
+                Ok(0) => return Poll::Ready(Err(Closed::Lost)),
+                Ok(read) => read,
+                Err(_) => return Poll::Ready(Err(Closed::Lost)),
+            };
+            self.active = Instant::now();
+            self.pinged = None;
+            let (used, event) = self.decoder.read(&scratch.read[..read]).map_err(Closed::Violation)?;
+            if used < read {
+                self.unread = Bytes::copy_from_slice(&scratch.read[used..read]);
+            }
+            Poll::Ready(Ok(event))
+        })
+    }
+}

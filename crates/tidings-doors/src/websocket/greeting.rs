@@ -1,0 +1,89 @@
+//! The frames around messages: greeting, gap, cursor, and why a connection closes.
+
+use bytes::{BufMut, Bytes, BytesMut};
+use serde::Serialize;
+use tidings_core::log::{Gap, Message};
+use tidings_core::{Channel, Code, Cursor, Retry, Subscription};
+
+use crate::http::problem::close;
+use crate::sse::come_back_ms;
+use crate::wire::{self, GapReport};
+
+use super::frame;
+
+#[derive(Serialize)]
+struct Greeting<'a> {
+    subscribed: Subscribed<'a>,
+}
+
+#[derive(Serialize)]
+struct Subscribed<'a> {
+    channels: Vec<ChannelFact<'a>>,
+    cursor: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    recovered: Option<bool>,
+}
+
+#[derive(Serialize)]
+struct ChannelFact<'a> {
+    channel: &'a str,
+    delivery: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    recovered: Option<bool>,
+}
+
+#[derive(Serialize)]
+struct GapFrame {
+    gap: GapReport,
+    cursor: String,
+}
+
+/// The first frame: what is read, from where, and whether anything is missing at the head.
+pub(super) fn greeting(subscription: &Subscription) -> Bytes {
+    let facts = subscription.facts();
+    let channels = facts.iter().map(|fact| ChannelFact {
+        channel: fact.channel.as_str(),
+        delivery: fact.delivery.as_str(),
+        recovered: fact.recovered,
+    });
+    let recovered = facts.iter().filter_map(|fact| fact.recovered).reduce(|all, one| all && one);
+    let cursor = subscription.cursor().to_string();
+    json(&Greeting { subscribed: Subscribed { channels: channels.collect(), cursor, recovered } })
+}
+
+/// A message as one text frame: the same bytes for everyone.
+pub(super) fn message(message: &Message) -> Bytes {
+    let mut text = BytesMut::with_capacity(256 + message.payload.bytes.len());
+    wire::message(&mut text, message);
+    frame::text(&text)
+}
+
+/// A gap, and the cursor to go on from.
+pub(super) fn gap(channel: &Channel, gap: &Gap, cursor: &Cursor) -> Bytes {
+    json(&GapFrame { gap: GapReport::new(channel, gap), cursor: cursor.to_string() })
+}
+
+/// The composite cursor of a connection over several channels.
+pub(super) fn cursor(cursor: &Cursor) -> Bytes {
+    let mut text = BytesMut::new();
+    text.put_slice(b"{\"cursor\":\"");
+    text.put_slice(cursor.to_string().as_bytes());
+    text.put_slice(b"\"}");
+    frame::text(&text)
+}
+
+/// The close code and reason of an error, with a delay of its own for each client.
+pub(super) fn goodbye(code: Code) -> (u16, String) {
+    let reason = match code.retry() {
+        Retry::After(0) => format!("{{\"code\":\"{code}\",\"retry_ms\":0}}"),
+        Retry::After(_) => format!("{{\"code\":\"{code}\",\"retry_ms\":{}}}", come_back_ms()),
+        Retry::AfterChange if close(code) < 4500 => format!("{{\"code\":\"{code}\",\"retry_ms\":0}}"),
+        Retry::Never | Retry::AfterChange => format!("{{\"code\":\"{code}\"}}"),
+    };
+    (close(code), reason)
+}
+
+fn json(value: &impl Serialize) -> Bytes {
+    // Structs of strings and numbers always serialise.
+    frame::text(&serde_json::to_vec(value).unwrap_or_default())
+}

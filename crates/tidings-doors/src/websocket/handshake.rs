@@ -1,0 +1,57 @@
+//! The opening handshake (RFC 6455 section 4.2).
+
+use axum::response::{IntoResponse, Response};
+use base64::prelude::{BASE64_STANDARD, Engine as _};
+use http::header::{
+    CONNECTION, HeaderMap, HeaderValue, SEC_WEBSOCKET_ACCEPT, SEC_WEBSOCKET_KEY, SEC_WEBSOCKET_VERSION,
+    UPGRADE,
+};
+use sha1::{Digest, Sha1};
+use tidings_core::{Code, Error, Result};
+
+use crate::http::problem::Problem;
+
+/// Section 1.3.
+const GUID: &[u8] = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11";
+
+/// The headers of the 101, or why there is none. No extension or subprotocol is chosen.
+pub(super) fn accept(headers: &HeaderMap) -> Result<HeaderMap> {
+    let version = headers.get(SEC_WEBSOCKET_VERSION).map(HeaderValue::as_bytes);
+    if version != Some(b"13") {
+        return Err(Error::new(Code::BadFrame, "the Sec-WebSocket-Version is not 13"));
+    }
+    let key = headers.get(SEC_WEBSOCKET_KEY).map_or(&b""[..], HeaderValue::as_bytes);
+    if BASE64_STANDARD.decode(key).map_or(0, |raw| raw.len()) != 16 {
+        return Err(Error::new(Code::BadFrame, "the Sec-WebSocket-Key is not 16 bytes of base64"));
+    }
+    let digest = Sha1::new().chain_update(key).chain_update(GUID).finalize();
+    let mut reply = HeaderMap::new();
+    reply.insert(CONNECTION, HeaderValue::from_static("Upgrade"));
+    reply.insert(UPGRADE, HeaderValue::from_static("websocket"));
+    if let Ok(value) = HeaderValue::from_str(&BASE64_STANDARD.encode(digest)) {
+        reply.insert(SEC_WEBSOCKET_ACCEPT, value);
+    }
+    Ok(reply)
+}
+
+/// A refusal that names the version spoken here (section 4.4).
+pub(super) fn refuse(error: Error) -> Response {
+    let mut reply = Problem::from(error).into_response();
+    reply.headers_mut().insert(SEC_WEBSOCKET_VERSION, HeaderValue::from_static("13"));
+    reply
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_example_of_the_rfc() {
+        let mut headers = HeaderMap::new();
+        headers.insert(SEC_WEBSOCKET_VERSION, HeaderValue::from_static("13"));
+        headers.insert(SEC_WEBSOCKET_KEY, HeaderValue::from_static("dGhlIHNhbXBsZSBub25jZQ=="));
+        assert_eq!(accept(&headers).unwrap()[SEC_WEBSOCKET_ACCEPT], "s3pPLMBiTxaQ9kYGzzhZRbK+xOo=");
+        headers.insert(SEC_WEBSOCKET_KEY, HeaderValue::from_static("dGhl"));
+        assert!(accept(&headers).is_err());
+    }
+}

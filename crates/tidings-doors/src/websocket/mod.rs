@@ -1,0 +1,64 @@
+//! WebSocket on a channel URL (RFC 6455).
+
+mod connection;
+mod decoder;
+mod echo;
+mod frame;
+mod greeting;
+mod handshake;
+mod publishing;
+mod stream;
+
+use axum::response::{IntoResponse, Response};
+use http::StatusCode;
+use http::header::HeaderValue;
+use tidings_core::{Code, Error, Session, Want};
+
+use crate::http::DELIVERY;
+use crate::http::head::head;
+use crate::http::problem::Problem;
+use crate::http::query::Reading;
+use crate::http::takeover::Slot;
+use crate::{Doors, Request};
+
+use connection::Connection;
+pub(crate) use echo::echo;
+
+/// Room for what stands around the data of a frame that publishes.
+const ENVELOPE_BYTES: usize = 16 * 1024;
+
+/// Answers a read with a WebSocket. Before the upgrade a refusal is a plain reply.
+pub(crate) async fn read(
+    doors: &Doors,
+    request: &Request,
+    session: Session,
+    want: Want,
+    reading: Reading,
+    single: bool,
+) -> Response {
+    let accepted =
+        doors.cors.admit_websocket(&request.headers).and_then(|()| handshake::accept(&request.headers));
+    let mut headers = match accepted {
+        Ok(headers) => headers,
+        Err(error) => return handshake::refuse(error),
+    };
+    let subscription = match session.follow(want).await {
+        Ok(subscription) => subscription,
+        Err(error) => return Problem::from(error).into_response(),
+    };
+    headers.insert(DELIVERY, HeaderValue::from_static(subscription.delivery().as_str()));
+    doors.cors.add(request.origin(), &mut headers);
+    let Some(slot) = request.extensions.get::<Slot>().cloned() else {
+        return Problem::from(Error::new(Code::Overloaded, "this listener cannot upgrade")).into_response();
+    };
+    let head = head(StatusCode::SWITCHING_PROTOCOLS, &headers, session.now_ms());
+    let limit = doors.message_bytes + ENVELOPE_BYTES;
+    let heartbeat = doors.heartbeat;
+    let stream = stream::Stream::new(doors, session, subscription, reading.limit, single);
+    let run = move |socket, ahead| {
+        let mut connection = Connection::new(socket, ahead, limit, heartbeat);
+        connection.push(head);
+        stream.run(connection)
+    };
+    match slot.take(run).await {}
+}

@@ -1,0 +1,89 @@
+//! What a development node serves besides: tokens for the asking, and a page to look at.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use anyhow::Context;
+use axum::Router;
+use axum::body::Bytes;
+use axum::extract::State;
+use axum::response::{IntoResponse, Response};
+use axum::routing::{get, post};
+use http::header::{CACHE_CONTROL, CONTENT_TYPE};
+use jsonwebtoken::{EncodingKey, Header, encode};
+use serde::Deserialize;
+use serde_json::json;
+use tidings_core::{Clock, Code, Error};
+use tidings_doors::http::problem::Problem;
+
+use crate::config::Config;
+
+use super::demo;
+
+struct Dev {
+    key: EncodingKey,
+    clock: Clock,
+}
+
+/// What a token is to say.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Wish {
+    user: Option<String>,
+    #[serde(default)]
+    subscribe: Vec<String>,
+    #[serde(default)]
+    publish: Vec<String>,
+    info: Option<serde_json::Value>,
+    /// Seconds.
+    #[serde(default = "hour")]
+    ttl: u64,
+}
+
+fn hour() -> u64 {
+    3_600
+}
+
+/// The pages, and `POST /dev/token`.
+pub(super) fn router(config: &Config, clock: Clock) -> anyhow::Result<Router> {
+    let secret = config.auth.jwt.hmac_secret.as_ref();
+    let secret = secret.context("a development node makes its own auth.jwt.hmac_secret")?;
+    let dev = Arc::new(Dev { key: EncodingKey::from_secret(secret.expose().as_bytes()), clock });
+    let mut router = Router::new().route("/dev/token", post(token)).with_state(dev);
+    for (path, kind, text) in demo::FILES {
+        let page = ([(CONTENT_TYPE, kind), (CACHE_CONTROL, "no-cache")], text);
+        router = router.route(path, get(async move || page));
+    }
+    Ok(router)
+}
+
+async fn token(State(dev): State<Arc<Dev>>, body: Bytes) -> Response {
+    let made = serde_json::from_slice::<Wish>(&body)
+        .map_err(|error| Error::new(Code::BadJson, format!("the body is no wish for a token ({error})")))
+        .and_then(|wish| dev.token(wish));
+    match made {
+        Ok(token) => {
+            let body = json!({ "token": token }).to_string();
+            ([(CONTENT_TYPE, "application/json"), (CACHE_CONTROL, "no-store")], body).into_response()
+        }
+        Err(error) => Problem::from(error).into_response(),
+    }
+}
+
+impl Dev {
+    fn token(&self, wish: Wish) -> Result<String, Error> {
+        let mut rights =
+            BTreeMap::from([("subscribe", json!(wish.subscribe)), ("publish", json!(wish.publish))]);
+        if let Some(info) = wish.info {
+            rights.insert("info", info);
+        }
+        let expires_s = (self.clock.now_ms() / 1_000).saturating_add(wish.ttl);
+        let mut claims = json!({ "exp": expires_s, "tidings": rights });
+        if let Some(user) = wish.user {
+            claims["sub"] = user.into();
+        }
+        // HS256 with a secret cannot fail; if it does, there is no token.
+        encode(&Header::default(), &claims, &self.key)
+            .map_err(|error| Error::new(Code::BadToken, format!("the token cannot be signed ({error})")))
+    }
+}

@@ -1,0 +1,114 @@
+//! What an operator's machines ask: alive, ready, and the measures.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use axum::Router;
+use axum::extract::State;
+use axum::response::{IntoResponse, Response};
+use axum::routing::get;
+use http::HeaderMap;
+use http::header::CONTENT_TYPE;
+use tidings_core::{Code, Control, Credentials, Error, Hub};
+use tidings_doors::http::credentials::credentials;
+use tidings_doors::http::problem::Problem;
+use tidings_doors::http::query::Query;
+use tokio::time::Instant;
+
+/// The state behind the answers.
+pub(super) struct Ops {
+    hub: Hub,
+    control: Control,
+    broker_lost: AtomicBool,
+}
+
+/// One hiccup of the broker must not drain a fleet.
+const LOST_AFTER: Duration = Duration::from_secs(10);
+const ASK_EVERY: Duration = Duration::from_secs(1);
+const OPENMETRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+
+impl Ops {
+    /// Watches the broker while the value lives.
+    pub(super) fn start(hub: Hub, control: Control) -> Arc<Self> {
+        let ops = Arc::new(Ops { hub, control, broker_lost: AtomicBool::new(false) });
+        let weak = Arc::downgrade(&ops);
+        tokio::spawn(async move {
+            let mut answered = Instant::now();
+            while let Some(ops) = weak.upgrade() {
+                let asked = tokio::time::timeout(ASK_EVERY, ops.control.broker_ready()).await;
+                if let Ok(Ok(())) = asked {
+                    answered = Instant::now();
+                }
+                ops.broker_lost.store(answered.elapsed() >= LOST_AFTER, Ordering::Relaxed);
+                drop(ops);
+                tokio::time::sleep(ASK_EVERY).await;
+            }
+        });
+        ops
+    }
+
+    pub(super) fn drain(&self) {
+        self.control.drain();
+    }
+
+    fn ready(&self) -> Result<(), Error> {
+        if self.hub.is_draining() {
+            return Err(Error::new(Code::Draining, "this node is shutting down"));
+        }
+        if self.broker_lost.load(Ordering::Relaxed) {
+            return Err(Error::new(Code::BrokerUnavailable, "the broker has not answered for ten seconds"));
+        }
+        Ok(())
+    }
+
+    fn measures(&self) -> String {
+        let metrics = self.hub.metrics();
+        metrics.feeds.set(count(self.control.feeds()));
+        metrics.subscriptions.set(count(self.control.subscriptions()));
+        metrics.resident_bytes.set(resident_bytes().unwrap_or(0));
+        metrics.text()
+    }
+}
+
+/// The routes. `open`: the measures need no key, since only operators reach this listener.
+pub(super) fn router(ops: Arc<Ops>, open: bool) -> Router {
+    let metrics = async move |State(ops): State<Arc<Ops>>, headers: HeaderMap| metrics(&ops, &headers, open);
+    Router::new()
+        .route("/healthz", get(async || ok()))
+        .route("/readyz", get(async |State(ops): State<Arc<Ops>>| answer(ops.ready().map(|()| ok()))))
+        .route("/metrics", get(metrics))
+        .with_state(ops)
+}
+
+fn metrics(ops: &Ops, headers: &HeaderMap, open: bool) -> Response {
+    let allowed = || {
+        if open {
+            return Ok(());
+        }
+        let credentials = credentials(headers, &Query::default())?;
+        match credentials {
+            Credentials::None => Err(Error::new(Code::NoCredentials, "the measures need an API key")),
+            credentials => ops.hub.open(&[], &credentials)?.may_administer(),
+        }
+    };
+    answer(allowed().map(|()| ([(CONTENT_TYPE, OPENMETRICS)], ops.measures()).into_response()))
+}
+
+fn ok() -> Response {
+    ([(CONTENT_TYPE, "application/json")], r#"{"status":"ok"}"#).into_response()
+}
+
+fn answer(result: Result<Response, Error>) -> Response {
+    result.unwrap_or_else(|error| Problem::from(error).into_response())
+}
+
+fn count(number: usize) -> i64 {
+    i64::try_from(number).unwrap_or(i64::MAX)
+}
+
+/// Resident memory, where the system has /proc.
+fn resident_bytes() -> Option<i64> {
+    let pages = std::fs::read_to_string("/proc/self/statm").ok()?.split(' ').nth(1)?.parse::<i64>().ok()?;
+    Some(pages.saturating_mul(i64::try_from(rustix::param::page_size()).ok()?))
+}
