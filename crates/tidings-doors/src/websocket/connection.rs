@@ -167,14 +167,12 @@ impl Connection {
         self.socket.linger().await;
     }
 
-    /// Answers the peer's close with its own code, and ends.
-    pub async fn answer_close(mut self, code: Option<u16>) {
-        self.out.push(match code {
-            Some(code) => frame::close(code, ""),
-            None => frame::frame(OpCode::Close, b""),
-        });
+    /// Sends a last close frame and ends, without waiting for an answer: the
+    /// peer has closed already, or broke the protocol (section 7.1.7).
+    pub async fn finish(mut self, close: Bytes) {
+        self.out.push(close);
         let flush = std::future::poll_fn(|cx| self.out.poll_flush(cx, &mut self.socket));
-        // It has closed already, so that nothing is lost if it does not take the answer.
+        // A peer that does not take it is closed all the same.
         let _ = tokio::time::timeout(CLOSE_WAIT, flush).await;
         self.socket.linger().await;
     }

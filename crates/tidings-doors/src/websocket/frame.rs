@@ -27,3 +27,11 @@ pub fn close(code: u16, reason: &str) -> Bytes {
     payload.extend_from_slice(&reason.as_bytes()[..fits]);
     frame(OpCode::Close, &payload)
 }
+
+/// The answer to a close frame: its own code, if it had one (section 5.5.1).
+pub fn answer_close(code: Option<u16>) -> Bytes {
+    match code {
+        Some(code) => close(code, ""),
+        None => frame(OpCode::Close, b""),
+    }
+}

@@ -213,22 +213,20 @@ impl Drop for Stream {
 
 /// Ends a connection as its end asks for.
 pub(super) async fn end(mut connection: Connection, closed: Closed) {
-    match closed {
-        Closed::ByPeer(code) => connection.answer_close(code).await,
-        Closed::Violation(Violation::Protocol) => connection.close(1002, &reason(Code::BadFrame)).await,
-        Closed::Violation(Violation::Utf8) => connection.close(1007, &reason(Code::BadText)).await,
+    let fail = |code, why| frame::close(code, &format!("{{\"code\":\"{why}\"}}"));
+    let last = match closed {
+        Closed::ByPeer(code) => frame::answer_close(code),
+        Closed::Violation(Violation::Protocol) => fail(1002, Code::BadFrame),
+        Closed::Violation(Violation::Utf8) => fail(1007, Code::BadText),
         Closed::Violation(Violation::TooLarge) => {
             let problem =
                 Problem::from(Error::new(Code::TooLarge, "the message is larger than this connection takes"));
             connection.push(frame::text(format!("{{\"error\":{}}}", problem.to_json()).as_bytes()));
-            connection.close(1009, &reason(Code::TooLarge)).await;
+            fail(1009, Code::TooLarge)
         }
-        Closed::Silent | Closed::Lost => {}
-    }
-}
-
-fn reason(code: Code) -> String {
-    format!("{{\"code\":\"{code}\"}}")
+        Closed::Silent | Closed::Lost => return,
+    };
+    connection.finish(last).await;
 }
 
 fn code(end: &End) -> Code {
