@@ -5,7 +5,9 @@
 //! are the session's.
 
 pub mod http;
+mod item;
 mod poll;
+mod presence;
 mod publish;
 mod request;
 mod router;

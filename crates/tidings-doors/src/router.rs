@@ -18,8 +18,7 @@ use tidings_core::{Channel, Code, Cursor, Error, Result, Session};
 use crate::http::Transport;
 use crate::http::credentials::credentials;
 use crate::http::problem::{Counted, Problem};
-use crate::publish::item;
-use crate::{Doors, Request, poll, publish, sse, websocket};
+use crate::{Doors, Request, item, poll, presence, publish, sse, websocket};
 
 /// Bytes of a request target.
 const TARGET_BYTES_MAX: usize = 16 * 1024;
@@ -28,7 +27,7 @@ const TARGET_BYTES_MAX: usize = 16 * 1024;
 pub fn router(doors: Arc<Doors>) -> Router {
     let mut router = Router::new()
         .route("/v1/channels/{channel}", any(channel))
-        .route("/v1/channels/{channel}/presence", any(presence))
+        .route("/v1/channels/{channel}/presence", any(roster))
         .route("/v1/subscribe", any(subscribe))
         .route("/v1/publish", any(batch));
     if doors.echo {
@@ -114,7 +113,7 @@ async fn batch(State(doors): State<Arc<Doors>>, request: http::Request<Body>) ->
     }
 }
 
-async fn presence(
+async fn roster(
     State(doors): State<Arc<Doors>>,
     params: RawPathParams,
     request: http::Request<Body>,
@@ -126,7 +125,7 @@ async fn presence(
     let roster = async {
         let channel = item::channel(params.iter().map(|(_, name)| name).next().unwrap_or(""))?;
         let session = open(&doors, &request, std::slice::from_ref(&channel))?;
-        poll::presence(&session, &channel).await
+        presence::read(&session, &channel).await
     };
     answer(roster.await)
 }

@@ -10,7 +10,7 @@ use axum::body::Body;
 use axum::response::{IntoResponse, Response};
 use http::header::{CACHE_CONTROL, CONTENT_TYPE, ETAG, HeaderMap, HeaderValue, IF_NONE_MATCH, VARY};
 use http::{Method, StatusCode};
-use tidings_core::{Batch, Code, Error, From, Read, Result, Session, Want};
+use tidings_core::{Batch, Code, From, Read, Result, Session, Want};
 
 use crate::Request;
 use crate::http::problem::Problem;
@@ -127,13 +127,4 @@ fn poll_after(read: &Read, now_ms: u64) -> String {
     let quiet_s = read.newest_ms.map_or(60.0, |newest| now_ms.saturating_sub(newest) as f64 / 1_000.0);
     let seconds = (quiet_s / 4.0).clamp(1.0, 15.0) * (0.9 + 0.2 * spread());
     format!("{seconds:.1}")
-}
-
-/// Who is in a channel.
-pub(crate) async fn presence(session: &Session, channel: &tidings_core::Channel) -> Result<Response, Error> {
-    let roster = session.presence(channel).await?;
-    let members: Vec<_> = roster.members.iter().map(page::member).collect();
-    let body = serde_json::json!({ "count": members.len(), "members": members });
-    let headers = [(CACHE_CONTROL, "private, no-cache"), (CONTENT_TYPE, "application/json")];
-    Ok((headers, body.to_string()).into_response())
 }

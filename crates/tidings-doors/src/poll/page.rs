@@ -7,9 +7,8 @@ use std::task::{Context, Poll};
 
 use bytes::{BufMut, Bytes, BytesMut};
 use http_body::{Frame, SizeHint};
-use serde_json::value::RawValue;
+use tidings_core::Read;
 use tidings_core::log::{Kind, Message};
-use tidings_core::{Present, Read};
 
 use crate::wire::{self, GapReport};
 
@@ -138,10 +137,4 @@ impl http_body::Body for Page {
     fn size_hint(&self) -> SizeHint {
         SizeHint::with_exact(self.len)
     }
-}
-
-/// A member of a channel as JSON.
-pub(super) fn member(present: &Present) -> serde_json::Value {
-    let info = present.info.as_deref().and_then(|info| serde_json::from_str::<&RawValue>(info).ok());
-    serde_json::json!({ "user": present.user, "info": info, "since": wire::time(present.since_ms).to_string() })
 }

@@ -8,8 +8,8 @@ use tidings_core::{Channel, Code, Cursor, Error, Identity, Result, Session, Stop
 
 use crate::http::problem::Problem;
 
-use super::item::{Item, Loose};
 use super::receipt;
+use crate::item::{Item, Loose};
 
 /// Messages in one batch.
 const MESSAGES_MAX: usize = 1_000;

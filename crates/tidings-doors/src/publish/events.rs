@@ -6,8 +6,8 @@ use serde_json::value::RawValue;
 use tidings_core::log::{Kind, Payload};
 use tidings_core::{Code, Error, Result};
 
-use super::item::check_event;
 use super::stream::{Piece, Split};
+use crate::item::check_event;
 
 /// Splits a body into events as it arrives.
 #[derive(Debug)]

@@ -1,9 +1,8 @@
 //! Publishing over HTTP: one message, a stream of them, or a batch.
 
-pub(crate) mod batch;
+mod batch;
 mod body;
 mod events;
-pub(crate) mod item;
 mod lines;
 mod stream;
 
@@ -19,8 +18,8 @@ use tidings_core::{Channel, Code, Cursor, Error, Result, Session, Writer};
 use crate::http::problem::Problem;
 use crate::{Doors, Request};
 
+use crate::item::{Item, check_event, check_id, check_key};
 use body::Incoming;
-use item::{Item, check_event, check_id, check_key};
 use stream::Common;
 
 /// How a body is to be understood.

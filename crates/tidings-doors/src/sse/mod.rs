@@ -14,7 +14,7 @@ use crate::http::problem::Problem;
 use crate::http::query::Reading;
 use crate::http::takeover::Slot;
 use crate::http::{DELIVERY, VARY_READS};
-use crate::stream::spread;
+use crate::stream::come_back_ms;
 use crate::{Doors, Request};
 
 use encode::Form;
@@ -81,9 +81,4 @@ fn refuse(error: Error, received: Option<&str>) -> Response {
     let id = received.filter(|id| !id.contains(['\r', '\n', '\0'])).map(|id| format!("id: {id}\n"));
     let body = format!("retry: {}\n: {}\n{}\n", come_back_ms(), error.code, id.unwrap_or_default());
     (StatusCode::OK, headers(true), body).into_response()
-}
-
-/// When a client is to come back, so that not all come at once.
-pub(crate) fn come_back_ms() -> u64 {
-    1_000 + (spread() * 4_000.0) as u64
 }

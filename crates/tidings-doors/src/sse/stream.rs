@@ -11,9 +11,8 @@ use tidings_core::{End, Item, Subscription};
 use tokio::time::Instant;
 
 use crate::Doors;
-use crate::stream::{Deadline, ITEMS_AT_ONCE, Out, Scratch, Socket, Unit};
+use crate::stream::{Deadline, ITEMS_AT_ONCE, Out, Scratch, Socket, Unit, come_back_ms};
 
-use super::come_back_ms;
 use super::encode::{self, Form};
 
 /// A stream over one or many channels.

@@ -22,3 +22,8 @@ pub fn spread() -> f64 {
         Err(_) => 0.5,
     }
 }
+
+/// Milliseconds after which a client is to come back, so that not all come at once.
+pub fn come_back_ms() -> u64 {
+    1_000 + (spread() * 4_000.0) as u64
+}

@@ -6,7 +6,7 @@ use tidings_core::log::{Gap, Message};
 use tidings_core::{Channel, Code, Cursor, Retry, Subscription};
 
 use crate::http::problem::close;
-use crate::sse::come_back_ms;
+use crate::stream::come_back_ms;
 use crate::wire::{self, GapReport};
 
 use super::frame;

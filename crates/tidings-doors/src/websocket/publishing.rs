@@ -6,7 +6,7 @@ use tidings_core::log::{Kind, Payload};
 use tidings_core::{Channel, Code, Cursor, Error, Session};
 
 use crate::http::problem::Problem;
-use crate::publish::item::{Item, Loose};
+use crate::item::{Item, Loose};
 
 use super::connection::Received;
 use super::frame;
