@@ -88,7 +88,7 @@ impl Feed {
     }
 
     /// Adds a bell, to be rung whenever something changes. Rings it once, for what came before.
-    fn join(&self, bell: Arc<Bell>, reader: u32) -> usize {
+    fn join(&self, bell: &Arc<Bell>, reader: u32) -> usize {
         let key = self.bells.lock().insert((bell.clone(), reader));
         bell.ring(reader);
         key

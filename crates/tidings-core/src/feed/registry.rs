@@ -69,7 +69,7 @@ impl Feeds {
             entry.readers += 1;
             entry.feed.clone()
         };
-        let key = feed.join(bell.clone(), reader);
+        let key = feed.join(bell, reader);
         Some(Lease { feed, feeds: self.clone(), key })
     }
 

@@ -160,22 +160,19 @@ impl Subscription {
         for word in 0..self.bell.words() {
             self.ready[word as usize] |= self.bell.take(word);
         }
-        let readers = self.readers.len() as u32;
-        if readers == 1 {
-            self.poll_reader(0, cx, max, batch)?;
-        } else {
-            // The one who was served last is asked last, so that a busy channel starves no other.
-            let began = self.turn;
-            for step in 0..readers {
-                let reader = (began + step) % readers;
-                if batch.items.len() >= max {
-                    break;
-                }
+        // The one who was served last is asked last, so that a busy channel starves no other.
+        let (turn, readers) = (self.turn, self.readers.len() as u32);
+        for (from, until) in [(turn, readers), (0, turn)] {
+            let mut at = from;
+            while batch.items.len() < max
+                && let Some(reader) = self.next_ready(at, until)
+            {
                 let before = batch.items.len();
                 self.poll_reader(reader, cx, max - before, batch)?;
                 if batch.items.len() > before {
                     self.turn = (reader + 1) % readers;
                 }
+                at = reader + 1;
             }
         }
         if batch.items.is_empty() {
@@ -205,6 +202,20 @@ impl Subscription {
         self.members.iter_mut().for_each(Member::left_cleanly);
     }
 
+    /// The first ready reader of a range: a look at each word, not at each reader.
+    fn next_ready(&self, from: u32, until: u32) -> Option<u32> {
+        let mut at = from;
+        while at < until {
+            let bits = self.ready[(at / 64) as usize] >> (at % 64);
+            if bits != 0 {
+                let found = at + bits.trailing_zeros();
+                return (found < until).then_some(found);
+            }
+            at = (at / 64 + 1) * 64;
+        }
+        None
+    }
+
     fn poll_reader(
         &mut self,
         reader: u32,
@@ -213,9 +224,6 @@ impl Subscription {
         batch: &mut Batch,
     ) -> Result<(), End> {
         let (word, bit) = ((reader / 64) as usize, 1u64 << (reader % 64));
-        if self.ready[word] & bit == 0 {
-            return Ok(());
-        }
         let Batch { items, entries } = batch;
         let polled = self.readers[reader as usize].poll_items(cx, &self.hub.broker, max, entries, |item| {
             items.push((reader, item));

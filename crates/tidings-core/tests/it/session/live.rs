@@ -5,7 +5,9 @@ use std::time::Duration;
 
 use serde_json::json;
 use tidings_core::log::{Position, Start, Why};
-use tidings_core::{Code, Credentials, Cursor, Delivery, End, From, Item, Namespace, Retain, Want};
+use tidings_core::{
+    Code, Credentials, Cursor, Delivery, End, From, Item, Namespace, Retain, Subscription, Want,
+};
 use tokio::time::{sleep, timeout};
 
 use super::token::token;
@@ -238,22 +240,11 @@ async fn threads_lose_nothing() {
         tokio::runtime::Builder::new_multi_thread().worker_threads(4).enable_time().build().unwrap();
     let work = runtime.spawn(async {
         let node = Arc::new(node());
-        let readers: Vec<_> = futures_util::future::join_all((0..40).map(|_| async {
-            let mut subscription = node.follow(&["a", "b"], From::Latest).await.unwrap();
-            tokio::spawn(async move {
-                let mut next_of = [0u64; 2];
-                while next_of != [3_000; 2] {
-                    for (reader, item) in next(&mut subscription, 64).await.unwrap() {
-                        subscription.advance(reader, &item);
-                        let Item::Entry(entry) = item else { panic!("{item:?}") };
-                        let number: u64 = entry.message.id.parse().unwrap();
-                        assert_eq!(number, next_of[reader as usize]);
-                        next_of[reader as usize] += 1;
-                    }
-                }
-            })
-        }))
-        .await;
+        let mut readers = Vec::new();
+        for _ in 0..40 {
+            let subscription = node.follow(&["a", "b"], From::Latest).await.unwrap();
+            readers.push(tokio::spawn(count(subscription, 3_000)));
+        }
         let writers: Vec<_> = ["a", "b"]
             .map(|name| {
                 let node = node.clone();
@@ -273,4 +264,18 @@ async fn threads_lose_nothing() {
     });
     work.await.unwrap();
     runtime.shutdown_background();
+}
+
+/// Reads until `count` messages of each of two channels have come, numbered in order.
+async fn count(mut subscription: Subscription, count: u64) {
+    let mut next_of = [0; 2];
+    while next_of != [count; 2] {
+        for (reader, item) in next(&mut subscription, 64).await.unwrap() {
+            subscription.advance(reader, &item);
+            let Item::Entry(entry) = item else { panic!("{item:?}") };
+            let number: u64 = entry.message.id.parse().unwrap();
+            assert_eq!(number, next_of[reader as usize]);
+            next_of[reader as usize] += 1;
+        }
+    }
 }
