@@ -14,6 +14,7 @@ use axum::routing::any;
 use http::{Method, StatusCode};
 use tidings_core::log::Start;
 use tidings_core::{Channel, Code, Cursor, Error, Result, Session};
+use tracing::Instrument;
 
 use crate::http::Transport;
 use crate::http::credentials::credentials;
@@ -41,7 +42,14 @@ pub fn shared(router: Router, doors: Arc<Doors>) -> Router {
     let unknown = || async {
         Problem::from(Error::new(Code::NotFound, "this server has nothing at this path")).into_response()
     };
-    router.fallback(unknown).layer(middleware::from_fn_with_state(doors, around))
+    let wrong_method = || async {
+        Problem::from(Error::new(Code::MethodNotAllowed, "this path does not take this method"))
+            .into_response()
+    };
+    router
+        .fallback(unknown)
+        .method_not_allowed_fallback(wrong_method)
+        .layer(middleware::from_fn_with_state(doors, around))
 }
 
 async fn around(State(doors): State<Arc<Doors>>, request: http::Request<Body>, next: Next) -> Response {
@@ -57,11 +65,15 @@ async fn around(State(doors): State<Arc<Doors>>, request: http::Request<Body>, n
             doors.cors.add_preflight(response.headers_mut());
             response
         } else {
-            next.run(request).await
+            // The path alone: a query may hold a token.
+            let span =
+                tracing::debug_span!("request", method = %request.method(), path = request.uri().path());
+            next.run(request).instrument(span).await
         };
     doors.cors.add(origin.as_ref(), response.headers_mut());
     if let Some(Counted(code)) = response.extensions().get() {
         doors.hub.metrics().error(*code);
+        tracing::debug!(%code, "refused");
     }
     response
 }

@@ -28,6 +28,7 @@ use parking_lot::Mutex;
 use tokio::net::TcpStream;
 use tokio::sync::watch;
 use tower_service::Service;
+use tracing::Instrument;
 
 use crate::stream::Socket;
 
@@ -59,7 +60,9 @@ impl Slot {
     where
         F: Future<Output = ()> + Send + 'static,
     {
-        *self.0.job.lock() = Some(Box::new(move |socket, ahead| Box::pin(job(socket, ahead))));
+        let span = tracing::Span::current();
+        *self.0.job.lock() =
+            Some(Box::new(move |socket, ahead| Box::pin(job(socket, ahead).instrument(span))));
         std::future::pending().await
     }
 }
