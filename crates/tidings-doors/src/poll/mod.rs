@@ -124,7 +124,7 @@ fn poll_after(read: &Read, now_ms: u64) -> String {
     if read.more {
         return "0".into();
     }
-    let quiet_s = read.newest_ms.map_or(60.0, |newest| now_ms.saturating_sub(newest) as f64 / 1_000.0);
-    let seconds = (quiet_s / 4.0).clamp(1.0, 15.0) * (0.9 + 0.2 * spread());
+    let quiet_s = read.newest_ms.map_or(20.0, |newest| now_ms.saturating_sub(newest) as f64 / 1_000.0);
+    let seconds = (quiet_s / 4.0).clamp(1.0, 10.0) * (0.9 + 0.2 * spread());
     format!("{seconds:.1}")
 }
