@@ -1,6 +1,7 @@
 //! A node from outside: what any client of any transport may rely on.
 
 mod batch;
+mod http;
 mod node;
 mod publish;
 mod raw;
