@@ -5,5 +5,6 @@ mod http;
 mod node;
 mod publish;
 mod raw;
+mod reads;
 mod socket;
 mod transports;

@@ -61,13 +61,12 @@ impl TestNode {
     }
 
     pub fn call(&self, method: &str, target: &str) -> Call {
-        Call {
-            address: self.address,
-            method: method.into(),
-            target: target.into(),
-            head: String::new(),
-            body: Vec::new(),
-        }
+        TestNode::call_at(self.address, method, target)
+    }
+
+    /// A request to a node that may be gone soon.
+    pub fn call_at(address: SocketAddr, method: &str, target: &str) -> Call {
+        Call { address, method: method.into(), target: target.into(), head: String::new(), body: Vec::new() }
     }
 
     /// Publishes JSON; gives the cursor.

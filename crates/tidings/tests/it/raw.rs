@@ -54,7 +54,7 @@ impl Raw {
     }
 
     async fn more(&mut self) -> usize {
-        let mut chunk = [0; 64 * 1024];
+        let mut chunk = vec![0; 64 * 1024];
         // A reset is an end, too.
         let count = soon("read", self.stream.read(&mut chunk)).await.unwrap_or(0);
         self.read.extend_from_slice(&chunk[..count]);
