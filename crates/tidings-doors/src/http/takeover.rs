@@ -40,6 +40,8 @@ struct Shared {
     job: Mutex<Option<Job>>,
     /// Whether all that hyper wrote has left for the kernel. Taking the socket earlier would cut an answer off.
     flushed: AtomicBool,
+    /// Whether the client has sent anything.
+    heard: AtomicBool,
 }
 
 /// What to do with the socket, and with the bytes that were read past the request.
@@ -49,10 +51,16 @@ type Running = Pin<Box<dyn Future<Output = ()> + Send>>;
 
 /// A client that has not sent a request's head after this long is let go; also the idle time of a connection.
 const HEAD_WAIT: Duration = Duration::from_secs(30);
+/// The same for a connection to a node that drains, and that has said nothing yet.
+const FIRST_WORD_WAIT: Duration = Duration::from_secs(1);
 
 impl Slot {
     fn new() -> Self {
-        Slot(Arc::new(Shared { job: Mutex::new(None), flushed: AtomicBool::new(true) }))
+        Slot(Arc::new(Shared {
+            job: Mutex::new(None),
+            flushed: AtomicBool::new(true),
+            heard: AtomicBool::new(false),
+        }))
     }
 
     /// Takes the connection's socket: `job` runs with it, and the request is never answered by hyper.
@@ -97,9 +105,15 @@ async fn serve_http(
     let mut builder = http1::Builder::new();
     builder.timer(TokioTimer::new()).header_read_timeout(HEAD_WAIT).max_buf_size(64 * 1024);
     let mut connection = builder.serve_connection(io, service);
+    let in_drain = slot.clone();
     let mut draining = Box::pin(async move {
         // An error means that the node is gone, which is as good as draining.
         let _ = drain.wait_for(|drain| *drain).await;
+        // hyper closes a connection at once that it has not heard yet. Who comes
+        // now comes for an answer: a load balancer asks whether the node is ready.
+        if !in_drain.0.heard.load(Ordering::Relaxed) {
+            tokio::time::sleep(FIRST_WORD_WAIT).await;
+        }
     });
     let mut drained = false;
     let job = poll_fn(|cx| {
@@ -144,7 +158,11 @@ impl hyper::rt::Read for Tracked {
         cx: &mut Context<'_>,
         buf: ReadBufCursor<'_>,
     ) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.inner).poll_read(cx, buf)
+        let read = Pin::new(&mut self.inner).poll_read(cx, buf);
+        if read.is_ready() {
+            self.slot.0.heard.store(true, Ordering::Relaxed);
+        }
+        read
     }
 }
 

@@ -107,14 +107,15 @@ async fn hold(session: &Session, want: Want, limit: usize, wait_ms: u64) -> Resu
 }
 
 /// Whether the client has this page already (RFC 9110 section 13.1.2): the same
-/// page, or nothing since the cursor it has.
+/// page, or nothing since the cursor it has. The comparison is weak: what was on the way may have dropped the `W/`.
 fn is_known(request: &Request, read: &Read, etag: &str) -> bool {
     let known = request.headers.get_all(IF_NONE_MATCH).into_iter().filter_map(|value| value.to_str().ok());
     let nothing_since =
-        (read.messages.is_empty() && read.gap.is_none()).then(|| format!("W/\"{}.", read.cursor));
+        (read.messages.is_empty() && read.gap.is_none()).then(|| format!("\"{}.", read.cursor));
     known.flat_map(|value| value.split(',')).map(str::trim).any(|tag| {
+        let tag = tag.trim_start_matches("W/");
         tag == "*"
-            || tag == etag
+            || tag == etag.trim_start_matches("W/")
             || nothing_since.as_ref().is_some_and(|prefix| tag.starts_with(prefix.as_str()))
     })
 }

@@ -49,12 +49,16 @@ pub(super) fn router(config: &Config, clock: Clock) -> anyhow::Result<Router> {
     let secret = config.auth.jwt.hmac_secret.as_ref();
     let secret = secret.context("a development node makes its own auth.jwt.hmac_secret")?;
     let dev = Arc::new(Dev { key: EncodingKey::from_secret(secret.expose().as_bytes()), clock });
-    let mut router = Router::new().route("/dev/token", post(token)).with_state(dev);
+    let token = Router::new().route("/dev/token", post(token));
+    let token = token.method_not_allowed_fallback(async || Problem::method_not_allowed("POST, OPTIONS"));
+    let mut router = Router::new();
     for (path, kind, text) in demo::FILES {
         let page = ([(CONTENT_TYPE, kind), (CACHE_CONTROL, "no-cache")], text);
         router = router.route(path, get(async move || page));
     }
-    Ok(router)
+    let pages =
+        router.method_not_allowed_fallback(async || Problem::method_not_allowed("GET, HEAD, OPTIONS"));
+    Ok(pages.merge(token.with_state(dev)))
 }
 
 async fn token(State(dev): State<Arc<Dev>>, body: Bytes) -> Response {

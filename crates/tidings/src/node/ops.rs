@@ -78,6 +78,7 @@ pub(super) fn router(ops: Arc<Ops>, open: bool) -> Router {
         .route("/healthz", get(async || ok()))
         .route("/readyz", get(async |State(ops): State<Arc<Ops>>| answer(ops.ready().map(|()| ok()))))
         .route("/metrics", get(metrics))
+        .method_not_allowed_fallback(async || Problem::method_not_allowed("GET, HEAD, OPTIONS"))
         .with_state(ops)
 }
 

@@ -1,0 +1,10 @@
+//! A node from outside: what any client of any transport may rely on.
+
+mod batch;
+mod http;
+mod node;
+mod publish;
+mod raw;
+mod reads;
+mod socket;
+mod transports;

@@ -1,0 +1,5 @@
+//! Each way to read (contract B, C, F), byte by byte.
+
+mod long_poll;
+mod poll;
+mod sse;
