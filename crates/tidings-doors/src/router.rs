@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use axum::Router;
 use axum::body::Body;
+use axum::extract::rejection::RawPathParamsRejection;
 use axum::extract::{RawPathParams, State};
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
@@ -20,6 +21,9 @@ use crate::http::Transport;
 use crate::http::credentials::credentials;
 use crate::http::problem::{Counted, Problem};
 use crate::{Doors, Request, item, poll, presence, publish, sse, websocket};
+
+/// The names in a path, if they are text.
+type Path = std::result::Result<RawPathParams, RawPathParamsRejection>;
 
 /// Bytes of a request target.
 const TARGET_BYTES_MAX: usize = 16 * 1024;
@@ -78,20 +82,14 @@ async fn around(State(doors): State<Arc<Doors>>, request: http::Request<Body>, n
     response
 }
 
-async fn channel(
-    State(doors): State<Arc<Doors>>,
-    params: RawPathParams,
-    request: http::Request<Body>,
-) -> Response {
+async fn channel(State(doors): State<Arc<Doors>>, params: Path, request: http::Request<Body>) -> Response {
     let (request, body) = Request::split(request);
     match request.method {
         Method::GET | Method::HEAD => {
-            let names = params.iter().map(|(_, name)| name);
-            answer(read(&doors, &request, names, true).await)
+            answer(read(&doors, &request, std::iter::once(named(&params)), true).await)
         }
         Method::POST => {
-            let channel = params.iter().map(|(_, name)| item::channel(name)).next();
-            let opened = channel.unwrap_or_else(|| item::channel("")).and_then(|channel| {
+            let opened = item::channel(named(&params)).and_then(|channel| {
                 let session = open(&doors, &request, std::slice::from_ref(&channel))?;
                 Ok((channel, session))
             });
@@ -125,17 +123,13 @@ async fn batch(State(doors): State<Arc<Doors>>, request: http::Request<Body>) ->
     }
 }
 
-async fn roster(
-    State(doors): State<Arc<Doors>>,
-    params: RawPathParams,
-    request: http::Request<Body>,
-) -> Response {
+async fn roster(State(doors): State<Arc<Doors>>, params: Path, request: http::Request<Body>) -> Response {
     let (request, _) = Request::split(request);
     if !matches!(request.method, Method::GET | Method::HEAD) {
         return Problem::method_not_allowed("GET, HEAD, OPTIONS").into_response();
     }
     let roster = async {
-        let channel = item::channel(params.iter().map(|(_, name)| name).next().unwrap_or(""))?;
+        let channel = item::channel(named(&params))?;
         let session = open(&doors, &request, std::slice::from_ref(&channel))?;
         presence::read(&session, &channel).await
     };
@@ -176,6 +170,12 @@ async fn read(
         Transport::LongPoll => poll::read(request, &session, want, reading, request.query.wait_ms()?).await,
         Transport::Poll => poll::read(request, &session, want, reading, None).await,
     })
+}
+
+/// The channel that a path names. What is no UTF-8 is a name that no channel has.
+fn named(params: &Path) -> &str {
+    let params = params.as_ref().ok();
+    params.and_then(|params| params.iter().next()).map_or("\u{fffd}", |(_, name)| name)
 }
 
 fn channels<'a>(names: impl Iterator<Item = &'a str>) -> Result<Vec<Channel>> {

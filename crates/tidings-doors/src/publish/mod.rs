@@ -13,7 +13,7 @@ use http::header::{CACHE_CONTROL, CONTENT_LENGTH, CONTENT_TYPE, HeaderMap};
 use serde::Serialize;
 use serde_json::value::RawValue;
 use tidings_core::log::{Kind, Payload};
-use tidings_core::{Channel, Code, Cursor, Error, Result, Session, Writer};
+use tidings_core::{Channel, Code, Cursor, Error, Identity, Result, Session, Writer};
 
 use crate::http::problem::Problem;
 use crate::{Doors, Request};
@@ -58,7 +58,13 @@ pub(crate) async fn one(
 /// Stores a batch.
 pub(crate) async fn many(doors: &Doors, body: Body, session: &Session) -> Response {
     let body = Incoming::new(body, doors.body_idle).whole(doors.message_bytes * BATCH_MESSAGES);
-    let reply = async { batch::publish(session, &body.await?).await };
+    let reply = async {
+        // Credentials are judged before the body is read.
+        if let Identity::Anonymous = session.identity() {
+            return Err(Error::new(Code::NoCredentials, "publishing needs credentials"));
+        }
+        batch::publish(session, &body.await?).await
+    };
     match reply.await {
         Ok(reply) => json(reply),
         Err(error) => Problem::from(error).into_response(),
