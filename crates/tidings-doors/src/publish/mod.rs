@@ -57,12 +57,12 @@ pub(crate) async fn one(
 
 /// Stores a batch.
 pub(crate) async fn many(doors: &Doors, body: Body, session: &Session) -> Response {
-    let body = Incoming::new(body, doors.body_idle).whole(doors.message_bytes * BATCH_MESSAGES);
     let reply = async {
-        // Credentials are judged before the body is read.
+        // Before the body is read: credentials are judged first.
         if let Identity::Anonymous = session.identity() {
             return Err(Error::new(Code::NoCredentials, "publishing needs credentials"));
         }
+        let body = Incoming::new(body, doors.body_idle).whole(doors.message_bytes * BATCH_MESSAGES);
         batch::publish(session, &body.await?).await
     };
     match reply.await {
@@ -168,7 +168,7 @@ fn form(headers: &HeaderMap) -> Form {
         "application/x-ndjson" | "application/ndjson" | "application/jsonl" => Form::Lines,
         "text/event-stream" => Form::Events,
         "text/plain" => Form::One(Kind::Text),
-        other if other.starts_with("application/") && other.ends_with("+json") => Form::One(Kind::Json),
+        other if other.ends_with("+json") => Form::One(Kind::Json),
         _ => Form::One(Kind::Bytes),
     }
 }
