@@ -24,14 +24,22 @@ struct Published<'a> {
     duplicate: bool,
 }
 
-/// Stores what a frame holds, and says so in a frame. Every refusal leaves the connection open.
+/// Stores what a frame holds, and says so in a frame. A refusal leaves the connection open, unless it names
+/// the code with which it ends: what is too large.
 ///
 /// `only` is the channel of the URL; without one, the frame names its channel.
-pub(super) async fn publish(session: Session, only: Option<Channel>, received: Received) -> Bytes {
+pub(super) async fn publish(
+    session: Session,
+    only: Option<Channel>,
+    received: Received,
+) -> (Bytes, Option<Code>) {
     let mut echoed = None;
     match try_publish(&session, only, received, &mut echoed).await {
-        Ok(answer) => answer,
-        Err(error) => refusal(error, echoed.as_deref()),
+        Ok(answer) => (answer, None),
+        Err(error) => {
+            let ends = (error.code == Code::TooLarge).then_some(error.code);
+            (refusal(error, echoed.as_deref()), ends)
+        }
     }
 }
 
@@ -79,4 +87,57 @@ async fn try_publish(
 fn refusal(error: Error, id: Option<&str>) -> Bytes {
     let problem = Problem::from(error).of_frame(id).to_json();
     frame::text(format!("{{\"error\":{problem}}}").as_bytes())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::sync::Arc;
+    use tidings_core::broker::{Memory, MemoryLimits};
+    use tidings_core::{Clock, Credentials, Delivery, Hub, Keys, Limits, Metrics, Namespace, Parts, Policy};
+
+    fn session() -> Session {
+        let clock = Clock::system();
+        let room = MemoryLimits { bytes: 1 << 20, idempotency_keys: 10 };
+        let parts = Parts {
+            broker: Arc::new(Memory::start(clock.clone(), room, 1)),
+            policy: Policy::new([("default".into(), Namespace::new(Delivery::AtLeastOnce))]),
+            keys: Keys::new([], None).open(),
+            clock,
+            metrics: Arc::new(Metrics::new()),
+            limits: Limits { message_bytes: 10, feeds: 10 },
+            incarnation: 1,
+        };
+        Hub::start(parts).0.open(&[], &Credentials::None).unwrap()
+    }
+
+    async fn answer(text: &str) -> (String, Option<Code>) {
+        let received = Received::Text(text.into());
+        let (frame, ends) = publish(session(), Some(Channel::parse("a").unwrap()), received).await;
+        (String::from_utf8_lossy(&frame).into_owned(), ends)
+    }
+
+    #[tokio::test]
+    async fn what_is_too_large_ends_the_connection() {
+        let (frame, ends) = answer(r#"{"data":"more than ten bytes"}"#).await;
+        assert!(frame.contains("too-large"), "{frame}");
+        assert_eq!(ends, Some(Code::TooLarge));
+    }
+
+    #[tokio::test]
+    async fn other_refusals_leave_it_open() {
+        for text in
+            [r#"{"data":1,"channel":"b"}"#, r#"{"data":1,"event":"tidings.x"}"#, "{}", "nonsense", "[1]"]
+        {
+            let (frame, ends) = answer(text).await;
+            assert!(frame.contains(r#"{"error":{"#), "{frame}");
+            assert_eq!(ends, None, "{text}");
+        }
+    }
+
+    #[tokio::test]
+    async fn an_array_is_no_message() {
+        let (frame, _) = answer("[null,null,null,null,null,42]").await;
+        assert!(frame.contains("bad-json"), "{frame}");
+    }
 }
