@@ -1,3 +1,4 @@
 //! The node as a whole.
 
 mod docs;
+mod frames;
