@@ -22,11 +22,11 @@ use crate::http::credentials::credentials;
 use crate::http::problem::{Counted, Problem};
 use crate::{Doors, Request, item, poll, presence, publish, sse, websocket};
 
+/// The names in a path, if they are text.
+type Path = std::result::Result<RawPathParams, RawPathParamsRejection>;
+
 /// Bytes of a request target.
 const TARGET_BYTES_MAX: usize = 16 * 1024;
-
-/// The channel of a path, which may be bytes that are no text.
-type Path = Result<RawPathParams, RawPathParamsRejection>;
 
 /// The routes of channels. Wrap what they are merged into with [`shared`].
 pub fn router(doors: Arc<Doors>) -> Router {

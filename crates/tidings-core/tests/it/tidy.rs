@@ -162,7 +162,7 @@ fn doors_and_brokers_do_not_know_each_other() {
 
 #[test]
 fn no_door_names_another_and_no_broker_another() {
-    for (krate, shared) in [("tidings-doors", &["http"][..]), ("tidings-brokers", &[])] {
+    for (krate, shared) in [("tidings-doors", &["http", "stream"][..]), ("tidings-brokers", &[])] {
         let sources = sources();
         let src = format!("crates/{krate}/src/");
         let folder = |source: &Source| {

@@ -85,7 +85,30 @@ fn refuse(error: Error, received: Option<&str>) -> Response {
     if !passing {
         return Problem::from(error).into_response();
     }
-    let id = received.filter(|id| !id.contains(['\r', '\n', '\0'])).map(|id| format!("id: {id}\n"));
+    // `after` may also say `latest` or `earliest`, which no browser may bring back as a cursor.
+    let id = received.filter(|id| id.parse::<Cursor>().is_ok()).map(|id| format!("id: {id}\n"));
     let body = format!("retry: {}\n: {}\n{}\n", come_back_ms(), error.code, id.unwrap_or_default());
     (StatusCode::OK, headers(true), body).into_response()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use http_body_util::BodyExt;
+
+    async fn refused(received: Option<&str>) -> String {
+        let reply = refuse(Error::new(Code::Draining, "this node is shutting down"), received);
+        assert_eq!(reply.status(), StatusCode::OK);
+        String::from_utf8(reply.into_body().collect().await.unwrap().to_bytes().to_vec()).unwrap()
+    }
+
+    #[tokio::test]
+    async fn a_refusal_gives_back_a_cursor_and_nothing_else() {
+        let cursor = "S_4a9q22rlAAAAAAAAAAAQAAAAAAAAAC";
+        assert!(refused(Some(cursor)).await.ends_with(&format!("\nid: {cursor}\n\n")));
+        // A browser would come back with these as its Last-Event-ID, and meet a gap.
+        for word in [None, Some("latest"), Some("earliest")] {
+            assert!(refused(word).await.ends_with(": draining\n\n"), "{word:?}");
+        }
+    }
 }

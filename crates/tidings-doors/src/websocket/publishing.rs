@@ -24,14 +24,22 @@ struct Published<'a> {
     duplicate: bool,
 }
 
-/// Stores what a frame holds, and says so in a frame. Every refusal leaves the connection open.
+/// Stores what a frame holds, and says so in a frame. A refusal leaves the connection open, unless it names
+/// the code with which it ends: what is too large.
 ///
 /// `only` is the channel of the URL; without one, the frame names its channel.
-pub(super) async fn publish(session: Session, only: Option<Channel>, received: Received) -> Bytes {
+pub(super) async fn publish(
+    session: Session,
+    only: Option<Channel>,
+    received: Received,
+) -> (Bytes, Option<Code>) {
     let mut echoed = None;
     match try_publish(&session, only, received, &mut echoed).await {
-        Ok(answer) => answer,
-        Err(error) => refusal(error, echoed.as_deref()),
+        Ok(answer) => (answer, None),
+        Err(error) => {
+            let ends = (error.code == Code::TooLarge).then_some(error.code);
+            (refusal(error, echoed.as_deref()), ends)
+        }
     }
 }
 

@@ -28,10 +28,13 @@ pub(super) struct Stream {
     /// Messages that may still go out.
     left: Option<u64>,
     /// The answer that is being made; the next frame is read after it.
-    answer: Option<Pin<Box<dyn Future<Output = Bytes> + Send>>>,
+    answer: Option<Answer>,
     deadline: Deadline,
     open: Gauge,
 }
+
+/// A frame, and the code with which the connection ends after it, if it does.
+type Answer = Pin<Box<dyn Future<Output = (Bytes, Option<Code>)> + Send>>;
 
 /// Why the loop ended.
 enum Ended {
@@ -91,9 +94,12 @@ impl Stream {
                 Poll::Pending => break,
             }
             if let Some(answer) = &mut self.answer {
-                if let Poll::Ready(frame) = answer.as_mut().poll(cx) {
+                if let Poll::Ready((frame, ends)) = answer.as_mut().poll(cx) {
                     self.answer = None;
                     connection.push(frame);
+                    if let Some(code) = ends {
+                        return Poll::Ready(Ended::Error(code));
+                    }
                     continue;
                 }
             } else {
