@@ -50,7 +50,7 @@ type Answer = Pin<Box<dyn Future<Output = Result<Response<Body>, Infallible>> + 
 type Running = Pin<Box<dyn Future<Output = ()> + Send>>;
 
 /// A client that has not sent a request's head after this long is let go; also the idle time of a connection.
-const HEAD_WAIT: Duration = Duration::from_secs(30);
+const HEAD_WAIT: Duration = Duration::from_secs(75);
 /// The same for a connection to a node that drains, and that has said nothing yet.
 const FIRST_WORD_WAIT: Duration = Duration::from_secs(1);
 

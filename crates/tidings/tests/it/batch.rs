@@ -79,9 +79,9 @@ async fn credentials_are_for_the_whole_batch_and_rights_for_each_message() {
     let anonymous = node.call("POST", "/v1/publish");
     anonymous.json(&body).await.problem(401, "no-credentials");
     node.call("POST", "/v1/publish").body("nonsense").await.problem(401, "no-credentials");
-    node.call("POST", "/v1/publish").as_who("x").json(&body).await.problem(401, "bad-token");
+    node.call("POST", "/v1/publish").bearer("x").json(&body).await.problem(401, "bad-token");
     let alice = token("alice", &[], &["chat:2"]);
-    let results = node.call("POST", "/v1/publish").as_who(&alice).json(&body).await.ok().json();
+    let results = node.call("POST", "/v1/publish").bearer(&alice).json(&body).await.ok().json();
     assert_eq!(results["results"][0]["error"]["code"], "forbidden");
     assert_eq!(results["results"][1]["channel"], "chat:2");
 }

@@ -16,23 +16,23 @@ async fn checks_come_in_their_order() {
             let call = node.call(method, target).header("content-type", "application/json");
             if method == "POST" { call.body("nonsense") } else { call }
         };
-        call("/v1/nowhere/or%20ders?limit=x").as_who("bad").await.problem(404, "not-found");
+        call("/v1/nowhere/or%20ders?limit=x").bearer("bad").await.problem(404, "not-found");
         node.call("PUT", "/v1/channels/or%20ders").await.problem(405, "method-not-allowed");
-        call("/v1/channels/or%20ders?limit=x").as_who("bad").await.problem(400, "bad-channel");
-        call("/v1/channels/nowhere:1?limit=x").as_who("bad").await.problem(404, "unknown-namespace");
+        call("/v1/channels/or%20ders?limit=x").bearer("bad").await.problem(400, "bad-channel");
+        call("/v1/channels/nowhere:1?limit=x").bearer("bad").await.problem(404, "unknown-namespace");
         call("/v1/channels/nowhere:1?limit=x")
             .header("authorization", "Basic x")
             .await
             .problem(404, "unknown-namespace");
-        call(&format!("{ORDERS}?limit=x")).as_who("bad").await.problem(401, "bad-token");
+        call(&format!("{ORDERS}?limit=x")).bearer("bad").await.problem(401, "bad-token");
         call(&format!("{ORDERS}?limit=x")).await.problem(401, "no-credentials");
-        call(&format!("{ORDERS}?limit=x")).as_who(&bob).await.problem(403, "forbidden");
+        call(&format!("{ORDERS}?limit=x")).bearer(&bob).await.problem(403, "forbidden");
         call(&format!("{ORDERS}?limit=x&event="))
-            .as_who(KEY)
+            .bearer(KEY)
             .await
             .problem(400, if method == "GET" { bad } else { "bad-event" });
         if method == "POST" {
-            call(ORDERS).as_who(KEY).await.problem(400, bad);
+            call(ORDERS).bearer(KEY).await.problem(400, bad);
         }
     }
 }

@@ -1,10 +1,13 @@
 //! A node from outside: what any client of any transport may rely on.
 
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on ends there")]
+
 mod batch;
 mod docs;
 mod frames;
 mod http;
 mod node;
+mod ops;
 mod publish;
 mod raw;
 mod reads;

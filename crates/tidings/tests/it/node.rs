@@ -57,7 +57,7 @@ impl TestNode {
 
     /// A publish by a backend.
     pub fn post(&self, target: &str) -> Call {
-        self.call("POST", target).as_who(KEY)
+        self.call("POST", target).bearer(KEY)
     }
 
     pub fn call(&self, method: &str, target: &str) -> Call {
@@ -170,7 +170,7 @@ impl Call {
         self
     }
 
-    pub fn as_who(self, credential: &str) -> Self {
+    pub fn bearer(self, credential: &str) -> Self {
         self.header("authorization", &format!("Bearer {credential}"))
     }
 

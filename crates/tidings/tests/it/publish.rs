@@ -220,7 +220,7 @@ async fn what_is_too_large_is_refused() {
 async fn a_users_message_says_from_whom_it_is() {
     let node = TestNode::new().namespace("chat", |n| n.set("publish = \"token\"")).run().await;
     let alice = token("alice", &[], &["chat:1"]);
-    node.call("POST", "/v1/channels/chat:1").as_who(&alice).text("hi").await.ok();
+    node.call("POST", "/v1/channels/chat:1").bearer(&alice).text("hi").await.ok();
     let spoof = json!({"messages": [{"channel": "chat:1", "data": 1, "from": "bob"}]});
     node.post("/v1/publish").json(&spoof).await.ok();
     let page = node.get("/v1/channels/chat:1").await.json();

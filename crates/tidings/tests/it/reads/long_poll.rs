@@ -31,8 +31,8 @@ async fn a_message_releases_it() {
     assert_eq!(page.json()["messages"][0]["data"], 1);
     assert_eq!(page.header("tidings-delivery"), "at-least-once");
     // One of several channels.
-    let two = format!("/v1/subscribe?channel=orders:1&channel=ticks:1&wait=30&after=latest");
-    let waiting = held(node.get(&two)).await;
+    let two = "/v1/subscribe?channel=orders:1&channel=ticks:1&wait=30&after=latest";
+    let waiting = held(node.get(two)).await;
     node.publish("ticks:1", 2).await;
     let page = waiting.await.unwrap().ok().json();
     assert_eq!(page["messages"][0]["data"], 2);
@@ -78,7 +78,7 @@ async fn the_end_of_its_token_releases_it() {
     let node = TestNode::new().namespace("orders", |n| n.set("subscribe = \"user\"")).run().await;
     let expires_ms = now_ms() + 700;
     let token = sign(&json!({"sub": "alice", "exp": expires_ms as f64 / 1_000.0}));
-    let waiting = held(node.get(&format!("{ORDERS}?wait=30")).as_who(&token)).await;
+    let waiting = held(node.get(&format!("{ORDERS}?wait=30")).bearer(&token)).await;
     let page = waiting.await.unwrap().ok();
     assert!(now_ms() >= expires_ms);
     assert_eq!(page.text("cursor").len(), 32);

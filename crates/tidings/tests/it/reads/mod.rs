@@ -3,3 +3,4 @@
 mod long_poll;
 mod poll;
 mod sse;
+mod websocket;

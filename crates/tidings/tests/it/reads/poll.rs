@@ -31,10 +31,10 @@ async fn a_page_states_all_that_it_promises() {
     assert_eq!(empty.header("vary"), "Accept, Authorization, Last-Event-ID");
     assert_eq!(empty.header("etag"), format!("W/\"{cursor}.0\""));
     assert!(empty.header("tidings-poll-after").parse::<f64>().unwrap() > 0.0);
-    let private = node.get("/v1/channels/ticks:1").as_who(crate::node::KEY).await.ok();
+    let private = node.get("/v1/channels/ticks:1").bearer(crate::node::KEY).await.ok();
     assert!(private.header("cache-control").contains("private"));
     assert_eq!(private.text("delivery"), "at-most-once");
-    let both = node.get("/v1/subscribe?channel=orders:1&channel=ticks:1").as_who(crate::node::KEY).await.ok();
+    let both = node.get("/v1/subscribe?channel=orders:1&channel=ticks:1").bearer(crate::node::KEY).await.ok();
     assert_eq!(both.header("tidings-delivery"), "at-most-once", "the weakest of them");
 }
 

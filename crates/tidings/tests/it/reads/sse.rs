@@ -232,7 +232,7 @@ async fn several_channels_have_one_id() {
     let event = stream.event().await;
     assert_eq!(event.lines().next().unwrap(), format!("id: {cursor}{cursor2}"));
     let refused =
-        node.get("/v1/subscribe?channel=orders:1").as_who("no").header("accept", "text/event-stream");
+        node.get("/v1/subscribe?channel=orders:1").bearer("no").header("accept", "text/event-stream");
     refused.await.problem(401, "bad-token");
-    assert_eq!(node.get(ORDERS).as_who(KEY).await.status, 200);
+    assert_eq!(node.get(ORDERS).bearer(KEY).await.status, 200);
 }

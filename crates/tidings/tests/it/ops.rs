@@ -1,0 +1,56 @@
+//! What an operator's machines see, and how a node leaves; a development node.
+
+use serde_json::json;
+
+use crate::node::{KEY, TestNode, now_ms};
+use crate::raw::soon;
+
+#[tokio::test]
+async fn measures_need_a_key_and_health_does_not() {
+    let node = TestNode::usual().await;
+    assert_eq!(node.get("/healthz").await.ok().json(), json!({ "status": "ok" }));
+    assert_eq!(node.get("/readyz").await.ok().json(), json!({ "status": "ok" }));
+    node.get("/metrics").await.problem(401, "no-credentials");
+    node.publish("orders:1", 1).await;
+    let measures = node.get("/metrics").bearer(KEY).await.ok().body;
+    assert!(measures.contains("tidings_published_total{namespace=\"orders\"} 1"), "{measures}");
+    // What this call could be of use for to a stranger: nothing.
+    let token = crate::node::token("alice", &["*"], &["*"]);
+    node.get("/metrics").bearer(&token).await.problem(403, "forbidden");
+}
+
+#[tokio::test]
+async fn a_node_that_stops_tells_everybody_to_come_back() {
+    let node = TestNode::usual().await;
+    let mut stream = node.sse("/v1/channels/orders:1").await;
+    let mut socket = node.socket("/v1/channels/orders:1").await;
+    socket.frame_with("subscribed").await;
+    let began_ms = now_ms();
+    let TestNode { node, .. } = node;
+    let stopped = tokio::spawn(node.stop());
+    let last = soon("the end of the stream", stream.rest()).await;
+    assert!(last.contains("retry: ") && last.contains("id: "), "{last}");
+    let (code, reason) = socket.closed().await;
+    assert_eq!((code, &reason["code"]), (4000, &json!("draining")));
+    assert!(reason["retry_ms"].as_u64().is_some_and(|ms| ms > 0), "{reason}");
+    drop(socket);
+    soon("the node's end", stopped).await.unwrap();
+    // Nobody held it up for the whole grace.
+    assert!(now_ms() - began_ms < 9_000);
+}
+
+#[tokio::test]
+async fn a_development_node_serves_this_machine() {
+    let node = TestNode::new().dev().run().await;
+    let page = node.get("/").await.ok();
+    assert_eq!(page.header("content-type"), "text/html; charset=utf-8");
+    let wish = json!({ "user": "alice", "subscribe": ["demo:*"] });
+    let token = node.call("POST", "/dev/token").json(&wish).await.ok().json();
+    let token = token["token"].as_str().unwrap();
+    node.get("/v1/channels/demo:a").bearer(token).await.ok();
+    node.get("/v1/channels/durable:a").bearer(token).await.problem(403, "forbidden");
+    node.get("/healthz").header("origin", "http://evil.test").await.problem(403, "origin-refused");
+    let mut raw = node.raw().await;
+    raw.send("GET /healthz HTTP/1.1\r\nhost: evil.test\r\n\r\n").await;
+    raw.reply("GET").await.problem(403, "origin-refused");
+}
