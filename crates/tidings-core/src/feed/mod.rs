@@ -13,13 +13,13 @@ mod ring;
 use std::sync::Arc;
 use std::time::Duration;
 
-use futures_util::{FutureExt, StreamExt};
+use futures_util::StreamExt;
 use parking_lot::Mutex;
 use slab::Slab;
 use tokio::time::{Instant, timeout, timeout_at};
 
 use crate::broker::{Broker, Tail};
-use crate::log::{Channel, Message, Position, Rules};
+use crate::log::{Channel, Position, Rules};
 
 pub use doorbell::Bell;
 pub use entry::{Entry, Slot};
@@ -65,11 +65,6 @@ pub(crate) struct Lost;
 pub(crate) const LOST_AFTER: Duration = Duration::from_secs(10);
 /// After this long without a message a ring gives its memory back.
 const QUIET: Duration = Duration::from_secs(10);
-/// A feed lets others go first once for each of this many readers, so that few readers wait for nothing.
-const READERS_A_TURN: usize = 64;
-const TURNS_MAX: usize = 8;
-/// Messages gathered at most: half a ring, so that no reader falls below it.
-const GATHER_MAX: usize = 128;
 const RETRY_FIRST: Duration = Duration::from_millis(50);
 const RETRY_MAX: Duration = Duration::from_secs(2);
 
@@ -149,8 +144,7 @@ impl Feed {
         let (mut worked, mut came) = (false, false);
         loop {
             match timeout_at(rest_at, tail.items.next()).await {
-                Ok(Some(mut messages)) => {
-                    let ended = self.gather(&mut tail, &mut messages).await;
+                Ok(Some(messages)) => {
                     let many = messages.len() > 8;
                     if let State::Live(ring) = &mut *self.state.lock() {
                         messages.into_iter().for_each(|message| ring.push(message));
@@ -160,9 +154,6 @@ impl Feed {
                     if many {
                         // Let the readers take these before the next come, or they fall below the ring.
                         tokio::task::yield_now().await;
-                    }
-                    if ended {
-                        return Ended::Later;
                     }
                 }
                 Ok(None) if worked || began.elapsed() > RETRY_MAX => return Ended::Later,
@@ -183,25 +174,6 @@ impl Feed {
                 }
             }
         }
-    }
-
-    /// Takes what publishers that are ready now still bring. A fan-out that takes
-    /// milliseconds can wait microseconds, and then goes out in fewer writes. Says
-    /// whether the tail ended.
-    async fn gather(&self, tail: &mut Tail, messages: &mut Vec<Arc<Message>>) -> bool {
-        let turns = (self.bells.lock().len() / READERS_A_TURN).min(TURNS_MAX);
-        for _ in 0..turns {
-            tokio::task::yield_now().await;
-            match tail.items.next().now_or_never() {
-                Some(Some(more)) => messages.extend(more),
-                Some(None) => return true,
-                None => {}
-            }
-            if messages.len() >= GATHER_MAX {
-                break;
-            }
-        }
-        false
     }
 
     fn ring(&self) {
