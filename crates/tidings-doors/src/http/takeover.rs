@@ -69,8 +69,11 @@ impl Slot {
         F: Future<Output = ()> + Send + 'static,
     {
         let span = tracing::Span::current();
-        *self.0.job.lock() =
-            Some(Box::new(move |socket, ahead| Box::pin(job(socket, ahead).instrument(span))));
+        *self.0.job.lock() = Some(Box::new(move |socket, ahead| match span.is_disabled() {
+            // A stream is polled for each message: entering a span that nobody sees is not free.
+            true => Box::pin(job(socket, ahead)),
+            false => Box::pin(job(socket, ahead).instrument(span)),
+        }));
         std::future::pending().await
     }
 }

@@ -76,7 +76,8 @@ impl Stream {
             let flushed = poll_fn(|cx| self.out.poll_flush(cx, &mut socket));
             // A peer that takes nothing now loses no message: it has its cursor.
             if let Ok(Ok(())) = tokio::time::timeout(LAST_WRITE, flushed).await {
-                socket.linger().await;
+                // Boxed: a stream that lives for hours must not hold room for its last second.
+                Box::pin(socket.linger()).await;
             }
         } else if let Ok(Ended::ByPeer) = ended {
             self.subscription.left_cleanly();

@@ -62,30 +62,33 @@ impl Stream {
     /// Runs until either side closes.
     pub(super) async fn run(mut self, mut connection: Connection) {
         connection.push(greeting::greeting(&self.subscription));
+        // The ends are boxed: a stream that lives for hours must not hold room for its last second.
         match poll_fn(|cx| self.poll(cx, &mut connection)).await {
             Ended::Limit => {
                 self.subscription.left_cleanly();
-                connection.close(1000, "").await;
+                Box::pin(connection.close(1000, "")).await;
             }
             Ended::Error(code) => {
                 self.subscription.left_cleanly();
                 // The places are in the client's hands: nothing here is needed to close.
                 drop(self);
                 let (code, reason) = greeting::goodbye(code);
-                connection.close(code, &reason).await;
+                Box::pin(connection.close(code, &reason)).await;
             }
             Ended::Closed(closed) => {
                 if let Closed::ByPeer(_) = closed {
                     self.subscription.left_cleanly();
                 }
                 drop(self);
-                end(connection, closed).await;
+                Box::pin(end(connection, closed)).await;
             }
         }
     }
 
     fn poll(&mut self, cx: &mut Context<'_>, connection: &mut Connection) -> Poll<Ended> {
         let lost = || Poll::Ready(Ended::Closed(Closed::Lost));
+        // Once the socket has nothing to read, its wake is registered: asking again in this turn tells nothing.
+        let mut nothing_to_read = false;
         loop {
             let mut idle = true;
             match connection.poll_flush(cx) {
@@ -102,7 +105,7 @@ impl Stream {
                     }
                     continue;
                 }
-            } else {
+            } else if !nothing_to_read {
                 match connection.poll_receive(cx) {
                     Poll::Ready(Ok(received)) => {
                         let answer = publishing::publish(self.session.clone(), self.only.clone(), received);
@@ -111,7 +114,7 @@ impl Stream {
                     }
                     Poll::Ready(Err(closed)) => return Poll::Ready(Ended::Closed(closed)),
                     Poll::Pending if !connection.is_flushed() => continue,
-                    Poll::Pending => {}
+                    Poll::Pending => nothing_to_read = true,
                 }
             }
             if self.left == Some(0) {
