@@ -65,7 +65,8 @@ impl Connection {
         Connection {
             socket,
             decoder: Decoder::new(message_bytes_max),
-            unread: ahead,
+            // An empty slice of hyper's buffer would keep all of that buffer.
+            unread: if ahead.is_empty() { Bytes::new() } else { ahead },
             out: Out::default(),
             active: Instant::now(),
             pinged: None,
