@@ -35,7 +35,7 @@ pub(crate) async fn read(
     reading: Reading,
     form: bool,
 ) -> Response {
-    let received = received(request);
+    let received = request.last_event_id().or(request.query.first("after")).map(str::to_owned);
     let private = session.is_private(&want.channels);
     let subscription = match session.follow(want).await {
         Ok(subscription) => subscription,
@@ -71,13 +71,6 @@ fn headers(private: bool) -> HeaderMap {
     // nginx and those that follow it must not hold events back.
     headers.insert(HeaderName::from_static("x-accel-buffering"), HeaderValue::from_static("no"));
     headers
-}
-
-/// The cursor that the request came with. A word such as `latest` is none: as an id
-/// it would come back as a cursor that nobody can read.
-fn received(request: &Request) -> Option<String> {
-    let after = || request.query.first("after").filter(|after| after.parse::<Cursor>().is_ok());
-    request.last_event_id().or_else(after).map(str::to_owned)
 }
 
 fn refuse(error: Error, received: Option<&str>) -> Response {

@@ -14,8 +14,6 @@
 //! `http://127.0.0.1:8080` is the node. `…` stands for any text. `$CURSOR` and
 //! `$TOKEN` are the last ones that were printed.
 
-#![allow(clippy::unwrap_used, reason = "a test that cannot go on stops")]
-
 use std::path::{Path, PathBuf};
 use std::process::Command;
 

@@ -1,7 +1,5 @@
 //! Frames that a WebSocket client sends, and what the server makes of wrong ones.
 
-#![allow(clippy::unwrap_used, reason = "a test that cannot go on stops")]
-
 use futures_util::{SinkExt, StreamExt};
 use serde_json::Value;
 use tidings::config::{Config, Env, Flags};

@@ -95,7 +95,6 @@ struct ManyChannels {
 }
 
 /// Runs the command.
-#[allow(clippy::needless_pass_by_value, reason = "every command is run with its arguments")]
 pub fn run(args: Args) -> anyhow::Result<()> {
     match *args.command {
         Command::Fanout(fanout) => compare::run(fanout.scenario(), &fanout.flags),
@@ -127,7 +126,6 @@ impl ManyChannels {
 }
 
 /// An error as the command line prints it: what is wrong, and what to do.
-#[allow(clippy::needless_pass_by_value, reason = "it takes a format! as it is")]
 fn failure(what: String, advice: &str) -> anyhow::Error {
     anyhow::anyhow!("error: {what}\ntry: {advice}")
 }
