@@ -41,6 +41,8 @@ pub(crate) struct Reader {
     rules: Rules,
     at: Position,
     gap: Option<Gap>,
+    /// Where the ring ended at the last look, if the bell has not rung since.
+    end: Option<Position>,
     lease: Lease,
     page: Option<PageRead>,
 }
@@ -54,7 +56,7 @@ const PAGE: Limit = Limit { messages: 64, bytes: 64 * 1024 };
 impl Reader {
     /// A reader at a place, which begins with a gap if one is known.
     pub(crate) fn new(channel: Channel, rules: Rules, at: Position, gap: Option<Gap>, lease: Lease) -> Self {
-        Reader { channel, rules, at, gap, lease, page: None }
+        Reader { channel, rules, at, gap, end: None, lease, page: None }
     }
 
     /// The channel it reads.
@@ -65,6 +67,16 @@ impl Reader {
     /// Its place: just after the last item that began to go out.
     pub(crate) fn at(&self) -> Position {
         self.at
+    }
+
+    /// Notes that the bell rang for it.
+    pub(crate) fn rung(&mut self) {
+        self.end = None;
+    }
+
+    /// Whether it stands where the ring ended at its last look, so that only the bell can bring more.
+    pub(crate) fn is_at_end(&self) -> bool {
+        self.end == Some(self.at)
     }
 
     /// Whether the broker's answer will wake the task, so that no bell needs to.
@@ -80,8 +92,8 @@ impl Reader {
         }
     }
 
-    /// Appends up to `max` items after its place to `out`. Pending: nothing
-    /// there; the bell rings, or the broker's answer wakes the task.
+    /// Appends up to `max` items after its place to `out`, and says whether more may
+    /// follow at once. Pending: nothing there; the bell rings, or the broker's answer wakes the task.
     pub(crate) fn poll_items(
         &mut self,
         cx: &mut Context<'_>,
@@ -89,18 +101,20 @@ impl Reader {
         max: usize,
         entries: &mut Vec<Arc<Entry>>,
         mut out: impl FnMut(Item),
-    ) -> Poll<Result<(), Error>> {
+    ) -> Poll<Result<bool, Error>> {
         if let Some(gap) = self.gap {
             out(Item::Gap(gap));
-            return Poll::Ready(Ok(()));
+            return Poll::Ready(Ok(true));
         }
         let mut nothing_below = None;
         loop {
             if self.page.is_none() {
                 match self.lease.feed.look(self.at, max, entries) {
-                    Ok(Look::Entries) => {
+                    Ok(Look::Entries { more }) => {
+                        let last = entries.last().map(|entry| entry.message.position);
+                        self.end = last.filter(|_| !more);
                         entries.drain(..).for_each(|entry| out(Item::Entry(entry)));
-                        return Poll::Ready(Ok(()));
+                        return Poll::Ready(Ok(more));
                     }
                     Ok(Look::End) => return Poll::Pending,
                     // The broker has no more, and the feed begins later: it will ring when it gets there.
@@ -119,7 +133,7 @@ impl Reader {
             if let Some(gap) = page.gap {
                 self.gap = Some(gap);
                 out(Item::Gap(gap));
-                return Poll::Ready(Ok(()));
+                return Poll::Ready(Ok(true));
             }
             if page.messages.is_empty() {
                 // What the feed rang for during the read is not in it: look again, until nothing changes meanwhile.
@@ -128,7 +142,7 @@ impl Reader {
             }
             let messages = page.messages.into_iter().take(max);
             messages.for_each(|message| out(Item::Entry(Arc::new(Entry::new(message)))));
-            return Poll::Ready(Ok(()));
+            return Poll::Ready(Ok(true));
         }
     }
 

@@ -19,8 +19,8 @@ pub(super) struct Ring {
 /// What a reader finds at its place.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Look {
-    /// Entries; more of them may follow.
-    Entries,
+    /// Entries; whether the ring holds more after them.
+    Entries { more: bool },
     /// Nothing: the reader is at the end of the channel.
     End,
     /// The place lies before what the ring holds, which ends here.
@@ -78,7 +78,7 @@ impl Ring {
         }
         let first = self.entries.len() - lacking;
         out.extend(self.entries.range(first..).take(max).cloned());
-        Look::Entries
+        Look::Entries { more: lacking > max }
     }
 
     fn drop_oldest(&mut self) {

@@ -6,6 +6,8 @@ mod subscription;
 use std::collections::HashSet;
 use std::sync::Arc;
 
+use smallvec::SmallVec;
+
 use crate::error::{Code, Error, Result, Stored};
 use crate::feed::Bell;
 use crate::hub::Shared;
@@ -220,7 +222,7 @@ impl Session {
         let places = self.find(want).await?;
         let bell = Arc::new(Bell::new(places.len()));
         let mut joined = Joined {
-            readers: Vec::with_capacity(places.len()),
+            readers: SmallVec::with_capacity(places.len()),
             facts: Vec::with_capacity(places.len()),
             namespaces: Vec::with_capacity(places.len()),
             expires_ms: self.expires_ms(),

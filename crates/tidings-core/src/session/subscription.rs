@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use prometheus_client::metrics::counter::Counter;
+use smallvec::SmallVec;
 
 use crate::error::Error;
 use crate::feed::{Bell, Entry};
@@ -22,15 +23,15 @@ pub struct Subscription {
     hub: Arc<Shared>,
     registration: usize,
     bell: Arc<Bell>,
-    readers: Box<[Reader]>,
+    /// Most streams read one channel: it stands here, and not behind a pointer.
+    readers: SmallVec<[Reader; 1]>,
     facts: Box<[Fact]>,
     /// Bit by bit: readers that may have something.
-    ready: Box<[u64]>,
+    ready: SmallVec<[u64; 1]>,
     turn: u32,
     max_lag_ms: u64,
     expires_ms: Option<u64>,
     delivered: Counter,
-    delivered_since: u64,
     members: Vec<Member>,
 }
 
@@ -50,6 +51,8 @@ pub struct Fact {
 pub struct Batch {
     /// Each item and the number of its reader.
     pub items: Vec<(u32, Item)>,
+    /// Whether more may follow these at once. If not, the task is woken when something does.
+    pub more: bool,
     entries: Vec<Arc<Entry>>,
 }
 
@@ -69,13 +72,14 @@ impl Batch {
     pub fn clear(&mut self) {
         self.items.clear();
         self.entries.clear();
+        self.more = false;
     }
 }
 
 /// The parts of a subscription, as the session joined them.
 pub(super) struct Joined {
     pub(super) bell: Arc<Bell>,
-    pub(super) readers: Vec<Reader>,
+    pub(super) readers: SmallVec<[Reader; 1]>,
     pub(super) facts: Vec<Fact>,
     pub(super) namespaces: Vec<Arc<Namespace>>,
     pub(super) expires_ms: Option<u64>,
@@ -92,14 +96,13 @@ impl Subscription {
             hub,
             registration,
             bell,
-            readers: readers.into(),
+            readers,
             facts: facts.into(),
-            ready: vec![0; words].into(),
+            ready: SmallVec::from_elem(0, words),
             turn: 0,
             max_lag_ms: namespaces.iter().map(|n| n.max_lag_ms).min().unwrap_or(30_000),
             expires_ms,
             delivered,
-            delivered_since: 0,
             members,
         }
     }
@@ -157,9 +160,7 @@ impl Subscription {
         if self.expires_ms.is_some_and(|at| at <= self.hub.clock.now_ms()) {
             return Poll::Ready(Err(End::Expired));
         }
-        for word in 0..self.bell.words() {
-            self.ready[word as usize] |= self.bell.take(word);
-        }
+        self.take_rings();
         // The one who was served last is asked last, so that a busy channel starves no other.
         let (turn, readers) = (self.turn, self.readers.len() as u32);
         for (from, until) in [(turn, readers), (0, turn)] {
@@ -176,20 +177,31 @@ impl Subscription {
             }
         }
         if batch.items.is_empty() {
-            self.count_delivered();
             return Poll::Pending;
         }
+        // Full: who was not asked may have something.
+        batch.more |= batch.items.len() >= max;
         Poll::Ready(Ok(()))
     }
 
     /// Moves a reader past an item that began to go out.
     pub fn advance(&mut self, reader: u32, item: &Item) {
+        let messages = self.move_past(reader, item);
+        self.delivered.inc_by(messages);
+    }
+
+    /// Moves the readers past items that began to go out: the first so many of a batch.
+    pub fn advance_all(&mut self, items: &[(u32, Item)]) {
+        let messages = items.iter().map(|(reader, item)| self.move_past(*reader, item)).sum();
+        self.delivered.inc_by(messages);
+    }
+
+    /// Gives the number of messages that this was.
+    fn move_past(&mut self, reader: u32, item: &Item) -> u64 {
         if let Some(reader) = self.readers.get_mut(reader as usize) {
             reader.advance(item);
         }
-        if let Item::Entry(_) = item {
-            self.delivered_since += 1;
-        }
+        u64::from(matches!(item, Item::Entry(_)))
     }
 
     /// Where a reader stands.
@@ -224,12 +236,15 @@ impl Subscription {
         batch: &mut Batch,
     ) -> Result<(), End> {
         let (word, bit) = ((reader / 64) as usize, 1u64 << (reader % 64));
-        let Batch { items, entries } = batch;
+        let Batch { items, entries, more: may_follow } = batch;
         let polled = self.readers[reader as usize].poll_items(cx, &self.hub.broker, max, entries, |item| {
             items.push((reader, item));
         });
         match polled {
-            Poll::Ready(Ok(())) => Ok(()),
+            Poll::Ready(Ok(more)) => {
+                *may_follow |= more;
+                Ok(())
+            }
             Poll::Ready(Err(error)) => Err(End::Failed(error)),
             Poll::Pending => {
                 if !self.readers[reader as usize].waits_for_broker() {
@@ -240,16 +255,29 @@ impl Subscription {
         }
     }
 
-    fn count_delivered(&mut self) {
-        if self.delivered_since > 0 {
-            self.delivered.inc_by(std::mem::take(&mut self.delivered_since));
+    /// Notes whose bells rang, and forgets who has nothing to expect but a ring.
+    fn take_rings(&mut self) {
+        for word in 0..self.bell.words() {
+            let rung = self.bell.take(word);
+            let ready = &mut self.ready[word as usize];
+            *ready |= rung;
+            let mut bits = *ready;
+            while bits != 0 {
+                let bit = bits & bits.wrapping_neg();
+                bits ^= bit;
+                let reader = &mut self.readers[(word * 64 + bit.trailing_zeros()) as usize];
+                if rung & bit != 0 {
+                    reader.rung();
+                } else if reader.is_at_end() {
+                    *ready ^= bit;
+                }
+            }
         }
     }
 }
 
 impl Drop for Subscription {
     fn drop(&mut self) {
-        self.count_delivered();
         self.hub.bells.lock().try_remove(self.registration);
     }
 }

@@ -18,6 +18,7 @@ use std::time::Duration;
 use axum::Router;
 use axum::body::Body;
 use bytes::Bytes;
+use futures_util::FutureExt;
 use http::{Request, Response};
 use hyper::body::Incoming;
 use hyper::rt::ReadBufCursor;
@@ -44,10 +45,11 @@ struct Shared {
     heard: AtomicBool,
 }
 
-/// What to do with the socket, and with the bytes that were read past the request.
-type Job = Box<dyn FnOnce(Socket, Bytes) -> Running + Send>;
+/// Starts what runs with the socket, and with the bytes that were read past the request.
+type Job = Box<dyn FnOnce(Socket, Bytes, Hold) + Send>;
 type Answer = Pin<Box<dyn Future<Output = Result<Response<Body>, Infallible>> + Send>>;
-type Running = Pin<Box<dyn Future<Output = ()> + Send>>;
+/// Held while a connection lives, so that the node knows when the last has ended.
+type Hold = watch::Receiver<bool>;
 
 /// A client that has not sent a request's head after this long is let go; also the idle time of a connection.
 const HEAD_WAIT: Duration = Duration::from_secs(75);
@@ -63,16 +65,20 @@ impl Slot {
         }))
     }
 
-    /// Takes the connection's socket: `job` runs with it, and the request is never answered by hyper.
+    /// Takes the connection's socket: `job` runs with it, in a task of its own, and the request is
+    /// never answered by hyper, whose state, which is large, ends here.
     pub async fn take<F>(&self, job: impl FnOnce(Socket, Bytes) -> F + Send + 'static) -> Infallible
     where
         F: Future<Output = ()> + Send + 'static,
     {
         let span = tracing::Span::current();
-        *self.0.job.lock() = Some(Box::new(move |socket, ahead| match span.is_disabled() {
+        *self.0.job.lock() = Some(Box::new(move |socket, ahead, hold| {
+            let run = job(socket, ahead).map(move |()| drop(hold));
             // A stream is polled for each message: entering a span that nobody sees is not free.
-            true => Box::pin(job(socket, ahead)),
-            false => Box::pin(job(socket, ahead).instrument(span)),
+            match span.is_disabled() {
+                true => tokio::spawn(run),
+                false => tokio::spawn(run.instrument(span)),
+            };
         }));
         std::future::pending().await
     }
@@ -83,12 +89,9 @@ impl Slot {
 /// When `drain` turns true, the requests under way are answered and the
 /// connection ends; `drain` is held until then, so that its sender knows.
 pub async fn serve(stream: TcpStream, router: Router, mut drain: watch::Receiver<bool>) {
-    let Some((socket, ahead, job)) = serve_http(stream, router, &mut drain).await else { return };
-    // A task of its own: hyper's state, which is large, ends here.
-    tokio::spawn(async move {
-        job(socket, ahead).await;
-        drop(drain);
-    });
+    if let Some((socket, ahead, job)) = serve_http(stream, router, &mut drain).await {
+        job(socket, ahead, drain);
+    }
 }
 
 async fn serve_http(

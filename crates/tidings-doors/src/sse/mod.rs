@@ -14,7 +14,7 @@ use crate::http::problem::Problem;
 use crate::http::query::Reading;
 use crate::http::takeover::Slot;
 use crate::http::{DELIVERY, VARY_READS};
-use crate::stream::come_back_ms;
+use crate::stream::{Pump, come_back_ms};
 use crate::{Doors, Request};
 
 use encode::Form;
@@ -50,8 +50,10 @@ pub(crate) async fn read(
         return Problem::from(Error::new(Code::Overloaded, "this listener cannot stream")).into_response();
     };
     let greeting = greeting(&subscription, &headers);
-    let stream = stream::Stream::new(doors, subscription, form, reading.limit, greeting);
-    match slot.take(|socket, _ahead| stream.run(socket)).await {}
+    let pump = Pump::new(subscription, reading.limit);
+    let stream = stream::Stream::new(doors, pump, form);
+    let run = move |socket, _ahead| stream.run(socket, greeting);
+    match slot.take(run).await {}
 }
 
 fn greeting(subscription: &Subscription, headers: &HeaderMap) -> [Bytes; 2] {

@@ -6,27 +6,23 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use bytes::Bytes;
-use prometheus_client::metrics::gauge::Gauge;
-use tidings_core::{End, Item, Subscription};
+use tidings_core::{Cursor, End, Item, Subscription};
 use tokio::time::Instant;
 
 use crate::Doors;
-use crate::stream::{Deadline, ITEMS_AT_ONCE, Out, Scratch, Socket, Unit, come_back_ms};
+use crate::stream::{Deadline, Line, Open, Pump, Scratch, Socket, Step, Unit, come_back_ms, two_acts};
 
 use super::encode::{self, Form};
 
 /// A stream over one or many channels.
 pub(super) struct Stream {
-    subscription: Subscription,
+    pump: Pump,
     form: Form,
-    /// Messages that may still go out.
-    left: Option<u64>,
-    out: Out,
     deadline: Deadline,
-    /// When something last went out.
+    /// When something last went out, as of the last look at the clock.
     wrote: Instant,
     heartbeat: Duration,
-    open: Gauge,
+    _open: Open,
 }
 
 /// How a stream ended.
@@ -44,147 +40,91 @@ const IGNORED_BYTES_MAX: usize = 64 * 1024;
 const LAST_WRITE: Duration = Duration::from_secs(5);
 
 impl Stream {
-    pub(super) fn new(
-        doors: &Doors,
-        subscription: Subscription,
-        form: Form,
-        limit: Option<u64>,
-        greeting: [Bytes; 2],
-    ) -> Self {
-        let mut out = Out::default();
-        greeting.into_iter().for_each(|part| out.push(part));
-        let open = doors.hub.metrics().connections("sse");
-        open.inc();
+    pub(super) fn new(doors: &Doors, pump: Pump, form: Form) -> Self {
         Stream {
-            subscription,
+            pump,
             form,
-            left: limit,
-            out,
             deadline: Deadline::default(),
             wrote: Instant::now(),
             heartbeat: doors.heartbeat,
-            open,
+            _open: Open::count(doors, "sse"),
         }
     }
 
     /// Runs until the peer goes, the limit is reached, or the session ends.
-    pub(super) async fn run(mut self, mut socket: Socket) {
-        let mut ignored = 0;
-        let ended = poll_fn(|cx| self.poll(cx, &mut socket, &mut ignored)).await;
-        if let Ok(Ended::ByUs) = ended {
-            self.subscription.left_cleanly();
-            let flushed = poll_fn(|cx| self.out.poll_flush(cx, &mut socket));
+    pub(super) fn run(self, socket: Socket, greeting: [Bytes; 2]) -> impl Future<Output = ()> {
+        let mut line = Line::new(socket);
+        greeting.into_iter().for_each(|part| line.push(part));
+        two_acts(
+            (self, line, 0),
+            |(stream, line, ignored), cx| stream.poll(cx, line, ignored),
+            |(stream, line, _), ended| Box::pin(stream.end(line, ended)),
+        )
+    }
+
+    async fn end(mut self, mut line: Line, ended: io::Result<Ended>) {
+        let Ok(ended) = ended else { return };
+        self.pump.subscription.left_cleanly();
+        drop(self);
+        if let Ended::ByUs = ended {
+            let flushed = poll_fn(|cx| line.poll_flush(cx));
             // A peer that takes nothing now loses no message: it has its cursor.
             if let Ok(Ok(())) = tokio::time::timeout(LAST_WRITE, flushed).await {
-                // Boxed: a stream that lives for hours must not hold room for its last second.
-                Box::pin(socket.linger()).await;
+                line.linger().await;
             }
-        } else if let Ok(Ended::ByPeer) = ended {
-            self.subscription.left_cleanly();
         }
     }
 
     fn poll(
         &mut self,
         cx: &mut Context<'_>,
-        socket: &mut Socket,
+        line: &mut Line,
         ignored: &mut usize,
     ) -> Poll<io::Result<Ended>> {
-        if let Poll::Ready(gone) = poll_gone(cx, socket, ignored) {
+        if let Poll::Ready(gone) = poll_gone(cx, line, ignored) {
             return Poll::Ready(gone.map(|()| Ended::ByPeer));
         }
         loop {
-            if self.out.poll_flush(cx, socket)?.is_pending() {
+            if line.poll_flush(cx)?.is_pending() {
                 break;
             }
-            if self.left == Some(0) {
-                return Poll::Ready(Ok(Ended::ByUs));
-            }
-            match self.poll_items(cx, socket)? {
-                Poll::Ready(Ok(())) => self.wrote = Instant::now(),
-                Poll::Ready(Err(end)) => {
-                    self.say_end(&end);
+            let form = self.form;
+            let encode =
+                |subscription: &_, items: &_, units: &mut _| encode(subscription, form, items, units);
+            match self.pump.poll(cx, line, encode)? {
+                Poll::Ready(Step::Wrote { more: true }) => {}
+                Poll::Ready(Step::Wrote { more: false }) | Poll::Pending => break,
+                Poll::Ready(Step::Limit) => return Poll::Ready(Ok(Ended::ByUs)),
+                Poll::Ready(Step::Ended(end)) => {
+                    self.say_end(line, &end);
                     return Poll::Ready(Ok(Ended::ByUs));
                 }
-                Poll::Pending => break,
             }
         }
-        self.poll_time(cx, socket)
+        self.poll_time(cx, line)
     }
 
-    /// Writes what follows, in one call.
-    fn poll_items(&mut self, cx: &mut Context<'_>, socket: &mut Socket) -> io::Result<Poll<Result<(), End>>> {
-        Scratch::lend(|scratch| {
-            let max = self
-                .left
-                .map_or(ITEMS_AT_ONCE, |left| ITEMS_AT_ONCE.min(left.try_into().unwrap_or(usize::MAX)));
-            match self.subscription.poll_next(cx, max, &mut scratch.batch) {
-                Poll::Ready(Ok(())) => {}
-                other => return Ok(other),
-            }
-            self.encode(scratch);
-            let begun = match self.out.poll_send(cx, socket, &scratch.units) {
-                Poll::Ready(begun) => begun?,
-                Poll::Pending => return Ok(Poll::Pending),
-            };
-            for (reader, item) in &scratch.batch.items[..begun] {
-                self.subscription.advance(*reader, item);
-                if let (Item::Entry(_), Some(left)) = (item, &mut self.left) {
-                    *left -= 1;
-                }
-            }
-            Ok(Poll::Ready(Ok(())))
-        })
-    }
-
-    fn encode(&self, scratch: &mut Scratch) {
-        let last = scratch.batch.items.len().saturating_sub(1);
-        let mut cursor = None;
-        if self.form == Form::Full {
-            cursor = Some(self.subscription.cursor());
-        }
-        for (at, (reader, item)) in scratch.batch.items.iter().enumerate() {
-            let Some(channel) = self.subscription.channel(*reader) else { continue };
-            if let Some(cursor) = &mut cursor {
-                cursor.set(channel, item.position());
-            }
-            let unit = match (item, &cursor) {
-                (Item::Entry(entry), None) => Unit {
-                    private: Bytes::new(),
-                    shared: entry.wire(self.form.slot(), |m| encode::event(self.form, m)),
-                },
-                (Item::Entry(entry), Some(cursor)) => Unit {
-                    private: if at == last { encode::id(cursor) } else { Bytes::new() },
-                    shared: entry.wire(self.form.slot(), |message| encode::event(self.form, message)),
-                },
-                (Item::Gap(gap), cursor) => {
-                    let one = tidings_core::Cursor::one(channel, gap.until);
-                    let shared = encode::gap(channel, gap, cursor.as_ref().unwrap_or(&one));
-                    Unit { private: Bytes::new(), shared }
-                }
-            };
-            scratch.units.push(unit);
-        }
-    }
-
-    fn say_end(&mut self, end: &End) {
+    fn say_end(&self, line: &mut Line, end: &End) {
         let retry_ms = match end {
             // It needs a new token first; there is nothing to wait for.
             End::Expired => super::RETRY_MS,
             End::Draining | End::Failed(_) => come_back_ms(),
         };
-        let block = format!("retry: {retry_ms}\nid: {}\n\n", self.subscription.cursor());
-        self.out.push(block.into());
+        let block = format!("retry: {retry_ms}\nid: {}\n\n", self.pump.subscription.cursor());
+        line.push(block.into());
     }
 
     /// Heartbeat, the end of the token, and a socket that takes nothing.
-    fn poll_time(&mut self, cx: &mut Context<'_>, socket: &mut Socket) -> Poll<io::Result<Ended>> {
+    fn poll_time(&mut self, cx: &mut Context<'_>, line: &mut Line) -> Poll<io::Result<Ended>> {
         loop {
             let now = Instant::now();
+            if line.take_wrote() {
+                self.wrote = now;
+            }
             let mut at = now + Duration::from_secs(3_600);
-            match self.out.blocked_since() {
+            match line.blocked_since() {
                 Some(since) => {
-                    let max_lag = Duration::from_millis(self.subscription.max_lag_ms());
+                    let max_lag = Duration::from_millis(self.pump.subscription.max_lag_ms());
                     if since + max_lag <= now {
                         return Poll::Ready(Err(io::ErrorKind::TimedOut.into()));
                     }
@@ -192,39 +132,56 @@ impl Stream {
                 }
                 None if self.wrote + self.heartbeat <= now => {
                     self.wrote = now;
-                    self.out.push(COMMENT);
+                    line.push(COMMENT);
                     // Pending: the socket is full, which the next turn of the loop notes.
-                    let _ = self.out.poll_flush(cx, socket)?;
+                    let _ = line.poll_flush(cx)?;
                     continue;
                 }
                 None => at = at.min(self.wrote + self.heartbeat),
             }
-            if let Some(ms) = self.subscription.expires_in_ms() {
+            if let Some(ms) = self.pump.subscription.expires_in_ms() {
                 if ms == 0 {
-                    self.say_end(&End::Expired);
+                    self.say_end(line, &End::Expired);
                     return Poll::Ready(Ok(Ended::ByUs));
                 }
                 at = at.min(now + Duration::from_millis(ms));
             }
-            if self.deadline.poll(cx, at).is_pending() {
+            if self.deadline.poll(cx, now, at).is_pending() {
                 return Poll::Pending;
             }
         }
     }
 }
 
-impl Drop for Stream {
-    fn drop(&mut self) {
-        self.open.dec();
+/// A unit for each item. Over several channels the last event of the write carries their cursor as its id.
+fn encode(subscription: &Subscription, form: Form, items: &[(u32, Item)], units: &mut Vec<Unit>) {
+    let last = items.len().saturating_sub(1);
+    let mut cursor = (form == Form::Full).then(|| subscription.cursor());
+    for (at, (reader, item)) in items.iter().enumerate() {
+        let Some(channel) = subscription.channel(*reader) else { continue };
+        if let Some(cursor) = &mut cursor {
+            cursor.set(channel, item.position());
+        }
+        units.push(match (item, &cursor) {
+            (Item::Entry(entry), cursor) => Unit {
+                private: cursor.as_ref().filter(|_| at == last).map_or_else(Bytes::new, encode::id),
+                shared: entry.wire(form.slot(), |message| encode::event(form, message)),
+            },
+            (Item::Gap(gap), cursor) => {
+                let one = Cursor::one(channel, gap.until);
+                let shared = encode::gap(channel, gap, cursor.as_ref().unwrap_or(&one));
+                Unit { private: Bytes::new(), shared }
+            }
+        });
     }
 }
 
 /// Ready once the peer has gone. What it sends is not for us: requests behind a
 /// stream are not answered (`Connection: close`, RFC 9112 section 9.6).
-fn poll_gone(cx: &mut Context<'_>, socket: &mut Socket, ignored: &mut usize) -> Poll<io::Result<()>> {
+fn poll_gone(cx: &mut Context<'_>, line: &mut Line, ignored: &mut usize) -> Poll<io::Result<()>> {
     Scratch::lend(|scratch| {
         loop {
-            match std::task::ready!(socket.poll_read(cx, &mut scratch.read))? {
+            match std::task::ready!(line.poll_read(cx, &mut scratch.read))? {
                 0 => return Poll::Ready(Ok(())),
                 bytes => *ignored += bytes,
             }

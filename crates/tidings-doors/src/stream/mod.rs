@@ -1,17 +1,22 @@
 //! A connection that a door owns: its socket, what has begun to go out on it, and when to look again.
 
+mod acts;
 mod deadline;
-mod out;
+mod line;
+mod open;
+mod pump;
+mod run;
 mod scratch;
 mod socket;
 
+pub use acts::two_acts;
 pub use deadline::Deadline;
-pub use out::{Out, Unit};
+pub use line::{Line, Unit};
+pub use open::Open;
+pub use pump::{Pump, Step};
+pub use run::Run;
 pub use scratch::Scratch;
 pub use socket::Socket;
-
-/// Items taken from a subscription for one write.
-pub const ITEMS_AT_ONCE: usize = 64;
 
 /// A number from 0 to 1 that nobody can guess, to spread clients out.
 pub fn spread() -> f64 {

@@ -4,7 +4,7 @@ use std::cell::RefCell;
 
 use tidings_core::Batch;
 
-use super::Unit;
+use super::{Run, Unit};
 
 /// Buffers for one turn of one connection.
 pub struct Scratch {
@@ -14,6 +14,8 @@ pub struct Scratch {
     pub batch: Batch,
     /// The same, as bytes.
     pub units: Vec<Unit>,
+    /// The same, joined.
+    pub run: Run,
 }
 
 const READ_BYTES: usize = 64 * 1024;
@@ -23,6 +25,7 @@ thread_local! {
         read: vec![0; READ_BYTES],
         batch: Batch::default(),
         units: Vec::new(),
+        run: Run::default(),
     });
 }
 

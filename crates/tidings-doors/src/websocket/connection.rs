@@ -11,20 +11,22 @@ use bytes::{Buf, Bytes};
 use soketto::base::OpCode;
 use tokio::time::Instant;
 
-use crate::stream::{Out, Scratch, Socket, Unit};
+use crate::stream::{Line, Scratch, Socket};
 
 use super::decoder::{Decoder, Event, Violation};
 use super::frame;
 
 /// An open WebSocket.
 pub struct Connection {
-    socket: Socket,
+    /// Where frames go out.
+    pub line: Line,
     decoder: Decoder,
     /// Bytes that were read and not decoded yet, since the owner takes one message at a time.
     unread: Bytes,
-    out: Out,
-    /// When something last came in or went out.
+    /// When something last came in or went out, as of the last [`Connection::heartbeat`].
     active: Instant,
+    /// Whether something came in since.
+    heard: bool,
     /// When a ping went out that is not answered.
     pinged: Option<Instant>,
     heartbeat: Duration,
@@ -63,12 +65,12 @@ impl Connection {
     /// A connection on a socket that is upgraded already; `ahead` was read past the request.
     pub fn new(socket: Socket, ahead: Bytes, message_bytes_max: usize, heartbeat: Duration) -> Self {
         Connection {
-            socket,
+            line: Line::new(socket),
             decoder: Decoder::new(message_bytes_max),
             // An empty slice of hyper's buffer would keep all of that buffer.
             unread: if ahead.is_empty() { Bytes::new() } else { ahead },
-            out: Out::default(),
             active: Instant::now(),
+            heard: false,
             pinged: None,
             heartbeat,
         }
@@ -78,7 +80,7 @@ impl Connection {
     /// to go out, so that a peer which never reads cannot fill memory with answers.
     pub fn poll_receive(&mut self, cx: &mut Context<'_>) -> Poll<Result<Received, Closed>> {
         loop {
-            if !self.out.is_empty() {
+            if !self.line.is_empty() {
                 return Poll::Pending;
             }
             let event = match self.next_unread() {
@@ -90,9 +92,9 @@ impl Connection {
                 Ok(Some(Event::Text(bytes))) => return Poll::Ready(Ok(Received::Text(bytes))),
                 Ok(Some(Event::Binary(bytes))) => return Poll::Ready(Ok(Received::Binary(bytes))),
                 Ok(Some(Event::Ping(payload))) => {
-                    self.out.push(frame::frame(OpCode::Pong, &payload));
+                    self.line.push(frame::frame(OpCode::Pong, &payload));
                     // Pending: the rest goes out before anything else is read.
-                    if let Poll::Ready(Err(_)) = self.out.poll_flush(cx, &mut self.socket) {
+                    if let Poll::Ready(Err(_)) = self.line.poll_flush(cx) {
                         return Poll::Ready(Err(Closed::Lost));
                     }
                 }
@@ -103,35 +105,12 @@ impl Connection {
         }
     }
 
-    /// Queues a frame behind what is pending.
-    pub fn push(&mut self, frame: Bytes) {
-        self.out.push(frame);
-    }
-
-    /// Whether all that was queued has left.
-    pub fn is_flushed(&self) -> bool {
-        self.out.is_empty()
-    }
-
-    /// Writes what is pending.
-    pub fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        self.out.poll_flush(cx, &mut self.socket)
-    }
-
-    /// Writes units in one call; see [`Out::poll_send`].
-    pub fn poll_send(&mut self, cx: &mut Context<'_>, units: &[Unit]) -> Poll<io::Result<usize>> {
-        let sent = ready!(self.out.poll_send(cx, &mut self.socket, units));
-        self.active = Instant::now();
-        Poll::Ready(sent)
-    }
-
-    /// Since when the socket has taken nothing.
-    pub fn blocked_since(&self) -> Option<Instant> {
-        self.out.blocked_since()
-    }
-
     /// Sends a ping where it is time. Gives when to call again, or that the peer is gone.
     pub fn heartbeat(&mut self, now: Instant) -> Result<Instant, Closed> {
+        // Not `||`: both are flags to lower.
+        if std::mem::take(&mut self.heard) | self.line.take_wrote() {
+            self.active = now;
+        }
         if let Some(pinged) = self.pinged {
             return match pinged + PONG_WAIT <= now {
                 true => Err(Closed::Silent),
@@ -141,8 +120,8 @@ impl Connection {
         if self.active + self.heartbeat > now {
             return Ok(self.active + self.heartbeat);
         }
-        if self.out.is_empty() {
-            self.out.push(frame::frame(OpCode::Ping, b""));
+        if self.line.is_empty() {
+            self.line.push(frame::frame(OpCode::Ping, b""));
             self.pinged = Some(now);
             self.active = now;
         }
@@ -151,9 +130,9 @@ impl Connection {
 
     /// Closes: sends the code, and waits a moment for the peer to do the same (section 7.1.1).
     pub async fn close(mut self, code: u16, reason: &str) {
-        self.out.push(frame::close(code, reason));
+        self.line.push(frame::close(code, reason));
         let handshake = async {
-            std::future::poll_fn(|cx| self.out.poll_flush(cx, &mut self.socket)).await?;
+            std::future::poll_fn(|cx| self.line.poll_flush(cx)).await?;
             // Messages that crossed our close are read and not looked at.
             for _ in 0..CLOSE_READS_MAX {
                 match std::future::poll_fn(|cx| self.poll_receive(cx)).await {
@@ -165,17 +144,17 @@ impl Connection {
         };
         // A peer that does not answer is closed all the same.
         let _ = tokio::time::timeout(CLOSE_WAIT, handshake).await;
-        self.socket.linger().await;
+        self.line.linger().await;
     }
 
     /// Sends a last close frame and ends, without waiting for an answer: the
     /// peer has closed already, or broke the protocol (section 7.1.7).
     pub async fn finish(mut self, close: Bytes) {
-        self.out.push(close);
-        let flush = std::future::poll_fn(|cx| self.out.poll_flush(cx, &mut self.socket));
+        self.line.push(close);
+        let flush = std::future::poll_fn(|cx| self.line.poll_flush(cx));
         // A peer that does not take it is closed all the same.
         let _ = tokio::time::timeout(CLOSE_WAIT, flush).await;
-        self.socket.linger().await;
+        self.line.linger().await;
     }
 
     fn next_unread(&mut self) -> Option<Result<Option<Event>, Closed>> {
@@ -196,12 +175,12 @@ impl Connection {
 
     fn poll_read(&mut self, cx: &mut Context<'_>) -> Poll<Result<Option<Event>, Closed>> {
         Scratch::lend(|scratch| {
-            let read = match ready!(self.socket.poll_read(cx, &mut scratch.read)) {
+            let read = match ready!(self.line.poll_read(cx, &mut scratch.read)) {
                 Ok(0) => return Poll::Ready(Err(Closed::Lost)),
                 Ok(read) => read,
                 Err(_) => return Poll::Ready(Err(Closed::Lost)),
             };
-            self.active = Instant::now();
+            self.heard = true;
             self.pinged = None;
             let (used, event) = self.decoder.read(&scratch.read[..read]).map_err(Closed::Violation)?;
             if used < read {

@@ -32,7 +32,7 @@ pub(crate) async fn echo(doors: &Doors, request: &Request, now_ms: u64) -> Respo
     let heartbeat = doors.heartbeat;
     let run = move |socket, ahead| async move {
         let mut connection = Connection::new(socket, ahead, MESSAGE_BYTES_MAX, heartbeat);
-        connection.push(head);
+        connection.line.push(head);
         let closed = repeat(&mut connection).await;
         stream::end(connection, closed).await;
     };
@@ -41,14 +41,14 @@ pub(crate) async fn echo(doors: &Doors, request: &Request, now_ms: u64) -> Respo
 
 async fn repeat(connection: &mut Connection) -> Closed {
     loop {
-        let received = poll_fn(|cx| match connection.poll_flush(cx) {
+        let received = poll_fn(|cx| match connection.line.poll_flush(cx) {
             Poll::Ready(Ok(())) => connection.poll_receive(cx),
             Poll::Ready(Err(_)) => Poll::Ready(Err(Closed::Lost)),
             Poll::Pending => Poll::Pending,
         });
         match received.await {
-            Ok(Received::Text(bytes)) => connection.push(frame::text(&bytes)),
-            Ok(Received::Binary(bytes)) => connection.push(frame::frame(OpCode::Binary, &bytes)),
+            Ok(Received::Text(bytes)) => connection.line.push(frame::text(&bytes)),
+            Ok(Received::Binary(bytes)) => connection.line.push(frame::frame(OpCode::Binary, &bytes)),
             Err(closed) => return closed,
         }
     }

@@ -57,7 +57,7 @@ pub(crate) async fn read(
     let stream = stream::Stream::new(doors, session, subscription, reading.limit, single);
     let run = move |socket, ahead| {
         let mut connection = Connection::new(socket, ahead, limit, heartbeat);
-        connection.push(head);
+        connection.line.push(head);
         stream.run(connection)
     };
     match slot.take(run).await {}

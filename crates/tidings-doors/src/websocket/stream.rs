@@ -1,19 +1,16 @@
 //! One open WebSocket over channels: a loop around a subscription and a connection.
 
-use std::future::poll_fn;
-use std::io;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
 use bytes::Bytes;
-use prometheus_client::metrics::gauge::Gauge;
-use tidings_core::{Channel, Code, End, Error, Item, Session, Slot, Subscription};
+use tidings_core::{Channel, Code, Cursor, End, Error, Item, Session, Slot, Subscription};
 use tokio::time::Instant;
 
 use crate::Doors;
 use crate::http::problem::Problem;
-use crate::stream::{Deadline, ITEMS_AT_ONCE, Scratch, Unit};
+use crate::stream::{Deadline, Open, Pump, Step, Unit, two_acts};
 
 use super::connection::{Closed, Connection};
 use super::decoder::Violation;
@@ -22,15 +19,13 @@ use super::{frame, greeting, publishing};
 /// A stream over one or many channels.
 pub(super) struct Stream {
     session: Session,
-    subscription: Subscription,
+    pump: Pump,
     /// The channel of the URL; `None` on `/v1/subscribe`.
     only: Option<Channel>,
-    /// Messages that may still go out.
-    left: Option<u64>,
     /// The answer that is being made; the next frame is read after it.
     answer: Option<Answer>,
     deadline: Deadline,
-    open: Gauge,
+    _open: Open,
 }
 
 /// A frame, and the code with which the connection ends after it, if it does.
@@ -54,34 +49,34 @@ impl Stream {
         single: bool,
     ) -> Self {
         let only = subscription.facts().first().filter(|_| single).map(|fact| fact.channel.clone());
-        let open = doors.hub.metrics().connections("websocket");
-        open.inc();
-        Stream { session, subscription, only, left: limit, answer: None, deadline: Deadline::default(), open }
+        let _open = Open::count(doors, "websocket");
+        let pump = Pump::new(subscription, limit);
+        Stream { session, pump, only, answer: None, deadline: Deadline::default(), _open }
     }
 
     /// Runs until either side closes.
-    pub(super) async fn run(mut self, mut connection: Connection) {
-        connection.push(greeting::greeting(&self.subscription));
-        // The ends are boxed: a stream that lives for hours must not hold room for its last second.
-        match poll_fn(|cx| self.poll(cx, &mut connection)).await {
-            Ended::Limit => {
-                self.subscription.left_cleanly();
-                Box::pin(connection.close(1000, "")).await;
-            }
+    pub(super) fn run(self, mut connection: Connection) -> impl Future<Output = ()> {
+        connection.line.push(greeting::greeting(&self.pump.subscription));
+        two_acts(
+            (self, connection),
+            |(stream, connection), cx| stream.poll(cx, connection),
+            |(stream, connection), ended| Box::pin(stream.end(connection, ended)),
+        )
+    }
+
+    async fn end(mut self, connection: Connection, ended: Ended) {
+        if !matches!(ended, Ended::Closed(Closed::Lost | Closed::Silent | Closed::Violation(_))) {
+            self.pump.subscription.left_cleanly();
+        }
+        // The places are in the client's hands: nothing here is needed to close.
+        drop(self);
+        match ended {
+            Ended::Limit => connection.close(1000, "").await,
             Ended::Error(code) => {
-                self.subscription.left_cleanly();
-                // The places are in the client's hands: nothing here is needed to close.
-                drop(self);
                 let (code, reason) = greeting::goodbye(code);
-                Box::pin(connection.close(code, &reason)).await;
+                connection.close(code, &reason).await;
             }
-            Ended::Closed(closed) => {
-                if let Closed::ByPeer(_) = closed {
-                    self.subscription.left_cleanly();
-                }
-                drop(self);
-                Box::pin(end(connection, closed)).await;
-            }
+            Ended::Closed(closed) => end(connection, closed).await,
         }
     }
 
@@ -90,8 +85,7 @@ impl Stream {
         // Once the socket has nothing to read, its wake is registered: asking again in this turn tells nothing.
         let mut nothing_to_read = false;
         loop {
-            let mut idle = true;
-            match connection.poll_flush(cx) {
+            match connection.line.poll_flush(cx) {
                 Poll::Ready(Ok(())) => {}
                 Poll::Ready(Err(_)) => return lost(),
                 Poll::Pending => break,
@@ -99,7 +93,7 @@ impl Stream {
             if let Some(answer) = &mut self.answer {
                 if let Poll::Ready((frame, ends)) = answer.as_mut().poll(cx) {
                     self.answer = None;
-                    connection.push(frame);
+                    connection.line.push(frame);
                     if let Some(code) = ends {
                         return Poll::Ready(Ended::Error(code));
                     }
@@ -113,75 +107,23 @@ impl Stream {
                         continue;
                     }
                     Poll::Ready(Err(closed)) => return Poll::Ready(Ended::Closed(closed)),
-                    Poll::Pending if !connection.is_flushed() => continue,
+                    Poll::Pending if !connection.line.is_empty() => continue,
                     Poll::Pending => nothing_to_read = true,
                 }
             }
-            if self.left == Some(0) {
-                return Poll::Ready(Ended::Limit);
-            }
-            match self.poll_items(cx, connection) {
-                Err(_) => return lost(),
-                Ok(Poll::Ready(Ok(()))) => idle = false,
-                Ok(Poll::Ready(Err(end))) => return Poll::Ready(Ended::Error(code(&end))),
-                Ok(Poll::Pending) => {}
-            }
-            if idle {
-                break;
+            let composite = self.only.is_none();
+            let encode = |subscription: &_, items: &_, units: &mut _| {
+                encode(subscription, composite, items, units);
+            };
+            match self.pump.poll(cx, &mut connection.line, encode) {
+                Poll::Ready(Ok(Step::Wrote { more: true })) => {}
+                Poll::Ready(Ok(Step::Wrote { more: false })) | Poll::Pending => break,
+                Poll::Ready(Ok(Step::Limit)) => return Poll::Ready(Ended::Limit),
+                Poll::Ready(Ok(Step::Ended(end))) => return Poll::Ready(Ended::Error(code(&end))),
+                Poll::Ready(Err(_)) => return lost(),
             }
         }
         self.poll_time(cx, connection)
-    }
-
-    /// Writes what follows, in one call.
-    fn poll_items(
-        &mut self,
-        cx: &mut Context<'_>,
-        connection: &mut Connection,
-    ) -> io::Result<Poll<Result<(), End>>> {
-        Scratch::lend(|scratch| {
-            let max = self
-                .left
-                .map_or(ITEMS_AT_ONCE, |left| ITEMS_AT_ONCE.min(left.try_into().unwrap_or(usize::MAX)));
-            match self.subscription.poll_next(cx, max, &mut scratch.batch) {
-                Poll::Ready(Ok(())) => {}
-                other => return Ok(other),
-            }
-            let mut cursor = self.only.is_none().then(|| self.subscription.cursor());
-            for (reader, item) in &scratch.batch.items {
-                let Some(channel) = self.subscription.channel(*reader) else { continue };
-                if let Some(cursor) = &mut cursor {
-                    cursor.set(channel, item.position());
-                }
-                let shared = match item {
-                    Item::Entry(entry) => entry.wire(SLOT, greeting::message),
-                    Item::Gap(gap) => {
-                        let one = tidings_core::Cursor::one(channel, gap.until);
-                        greeting::gap(channel, gap, cursor.as_ref().unwrap_or(&one))
-                    }
-                };
-                scratch.units.push(Unit { private: Bytes::new(), shared });
-            }
-            let items = scratch.units.len();
-            if let Some(cursor) = cursor {
-                scratch.units.push(Unit { private: Bytes::new(), shared: greeting::cursor(&cursor) });
-            }
-            let begun = match connection.poll_send(cx, &scratch.units) {
-                Poll::Ready(begun) => begun?,
-                Poll::Pending => return Ok(Poll::Pending),
-            };
-            for (reader, item) in &scratch.batch.items[..begun.min(items)] {
-                self.subscription.advance(*reader, item);
-                if let (Item::Entry(_), Some(left)) = (item, &mut self.left) {
-                    *left -= 1;
-                }
-            }
-            if begun == items && scratch.units.len() > items {
-                // The socket took the messages and not the cursor behind them.
-                connection.push(scratch.units[items].shared.clone());
-            }
-            Ok(Poll::Ready(Ok(())))
-        })
     }
 
     /// Heartbeat, the end of the token, and a socket that takes nothing.
@@ -192,32 +134,46 @@ impl Stream {
                 Ok(at) => at,
                 Err(closed) => return Poll::Ready(Ended::Closed(closed)),
             };
-            if let Poll::Ready(Err(_)) = connection.poll_flush(cx) {
+            if let Poll::Ready(Err(_)) = connection.line.poll_flush(cx) {
                 return Poll::Ready(Ended::Closed(Closed::Lost));
             }
-            if let Some(since) = connection.blocked_since() {
-                let until = since + Duration::from_millis(self.subscription.max_lag_ms());
+            if let Some(since) = connection.line.blocked_since() {
+                let until = since + Duration::from_millis(self.pump.subscription.max_lag_ms());
                 if until <= now {
                     return Poll::Ready(Ended::Error(Code::Lagged));
                 }
                 at = at.min(until);
             }
-            match self.subscription.expires_in_ms() {
+            match self.pump.subscription.expires_in_ms() {
                 Some(0) => return Poll::Ready(Ended::Error(Code::TokenExpired)),
                 Some(ms) => at = at.min(now + Duration::from_millis(ms)),
                 None => {}
             }
-            if self.deadline.poll(cx, at).is_pending() {
+            if self.deadline.poll(cx, now, at).is_pending() {
                 return Poll::Pending;
             }
         }
     }
 }
 
-impl Drop for Stream {
-    fn drop(&mut self) {
-        self.open.dec();
+/// A frame for each item; over several channels also the cursor behind them.
+fn encode(subscription: &Subscription, composite: bool, items: &[(u32, Item)], units: &mut Vec<Unit>) {
+    let unit = |shared| Unit { private: Bytes::new(), shared };
+    let mut cursor = composite.then(|| subscription.cursor());
+    for (reader, item) in items {
+        let Some(channel) = subscription.channel(*reader) else { continue };
+        if let Some(cursor) = &mut cursor {
+            cursor.set(channel, item.position());
+        }
+        units.push(unit(match item {
+            Item::Entry(entry) => entry.wire(SLOT, greeting::message),
+            Item::Gap(gap) => {
+                let one = Cursor::one(channel, gap.until);
+                greeting::gap(channel, gap, cursor.as_ref().unwrap_or(&one))
+            }
+        }));
     }
+    units.extend(cursor.map(|cursor| unit(greeting::cursor(&cursor))));
 }
 
 /// Ends a connection as its end asks for.
@@ -230,7 +186,7 @@ pub(super) async fn end(mut connection: Connection, closed: Closed) {
         Closed::Violation(Violation::TooLarge) => {
             let problem =
                 Problem::from(Error::new(Code::TooLarge, "the message is larger than this connection takes"));
-            connection.push(frame::text(format!("{{\"error\":{}}}", problem.to_json()).as_bytes()));
+            connection.line.push(frame::text(format!("{{\"error\":{}}}", problem.to_json()).as_bytes()));
             fail(1009, Code::TooLarge)
         }
         Closed::Silent | Closed::Lost => return,

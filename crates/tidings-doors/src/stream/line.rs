@@ -1,4 +1,4 @@
-//! What has begun to go out on a socket, and has not left yet.
+//! A socket, and what has begun to go out on it and has not left yet.
 
 use std::collections::VecDeque;
 use std::io::{self, IoSlice};
@@ -7,16 +7,17 @@ use std::task::{Context, Poll, ready};
 use bytes::{Buf, Bytes};
 use tokio::time::Instant;
 
-use super::Socket;
+use super::{Run, Socket};
 
-/// The rest of a unit that was cut by a full socket, and replies that wait behind it.
+/// A socket with the rest of a unit that it did not take, and the replies that wait behind it.
 ///
-/// Empty while the connection keeps up. Its bound is one unit, and what the
-/// door queues while it reads nothing more from the client.
-#[derive(Debug, Default)]
-pub struct Out {
+/// Nothing is pending while the connection keeps up. The bound is one unit, and
+/// what the door queues while it reads nothing more from the client.
+pub struct Line {
+    socket: Socket,
     pending: VecDeque<Bytes>,
     blocked_since: Option<Instant>,
+    wrote: bool,
 }
 
 /// One thing to write, which must not be torn: the private line before it, if any, and the shared bytes.
@@ -30,7 +31,28 @@ pub struct Unit {
 
 const SLICES: usize = 64;
 
-impl Out {
+impl Line {
+    /// A line with nothing to write.
+    pub fn new(socket: Socket) -> Self {
+        Line { socket, pending: VecDeque::new(), blocked_since: None, wrote: false }
+    }
+
+    /// Reads into `buf`. Zero bytes: the peer is done.
+    pub fn poll_read(&mut self, cx: &mut Context<'_>, buf: &mut [u8]) -> Poll<io::Result<usize>> {
+        self.socket.poll_read(cx, buf)
+    }
+
+    /// Whether the socket took something since this was last asked. A flag and
+    /// not a time: a stream reads the clock once a turn, whatever it wrote.
+    pub fn take_wrote(&mut self) -> bool {
+        std::mem::take(&mut self.wrote)
+    }
+
+    /// Closes the socket in good order; see [`Socket::linger`].
+    pub async fn linger(self) {
+        self.socket.linger().await;
+    }
+
     /// Queues bytes behind what is pending.
     pub fn push(&mut self, bytes: Bytes) {
         if !bytes.is_empty() {
@@ -49,7 +71,7 @@ impl Out {
     }
 
     /// Writes what is pending.
-    pub fn poll_flush(&mut self, cx: &mut Context<'_>, socket: &mut Socket) -> Poll<io::Result<()>> {
+    pub fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         while !self.pending.is_empty() {
             let mut slices = [IoSlice::new(&[]); SLICES];
             let mut count = 0;
@@ -57,7 +79,8 @@ impl Out {
                 *slice = IoSlice::new(bytes);
                 count += 1;
             }
-            let mut written = ready!(self.noted(socket.poll_write_vectored(cx, &slices[..count])))?;
+            let written = self.socket.poll_write_vectored(cx, &slices[..count]);
+            let mut written = ready!(self.noted(written))?;
             while let Some(first) = self.pending.front_mut() {
                 if written < first.len() {
                     first.advance(written);
@@ -79,14 +102,19 @@ impl Out {
     pub fn poll_send(
         &mut self,
         cx: &mut Context<'_>,
-        socket: &mut Socket,
         units: &[Unit],
+        run: &mut Run,
     ) -> Poll<io::Result<usize>> {
         debug_assert!(self.pending.is_empty());
         let mut written = match units {
             [] => return Poll::Ready(Ok(0)),
             [Unit { private, shared }] if private.is_empty() => {
-                ready!(self.noted(socket.poll_write(cx, shared)))?
+                let written = self.socket.poll_write(cx, shared);
+                ready!(self.noted(written))?
+            }
+            _ if let Some(joined) = run.join(units) => {
+                let written = self.socket.poll_write(cx, joined);
+                ready!(self.noted(written))?
             }
             _ => {
                 let mut slices = [IoSlice::new(&[]); SLICES];
@@ -96,7 +124,8 @@ impl Out {
                     *slice = IoSlice::new(bytes);
                     count += 1;
                 }
-                ready!(self.noted(socket.poll_write_vectored(cx, &slices[..count])))?
+                let written = self.socket.poll_write_vectored(cx, &slices[..count]);
+                ready!(self.noted(written))?
             }
         };
         let mut begun = 0;
@@ -108,7 +137,9 @@ impl Out {
             for part in [&unit.private, &unit.shared] {
                 let taken = written.min(part.len());
                 written -= taken;
-                self.push(part.slice(taken..));
+                if taken < part.len() {
+                    self.pending.push_back(part.slice(taken..));
+                }
             }
         }
         Poll::Ready(Ok(begun))
@@ -120,6 +151,7 @@ impl Out {
             Poll::Ready(Ok(0)) => Poll::Ready(Err(io::ErrorKind::WriteZero.into())),
             Poll::Ready(result) => {
                 self.blocked_since = None;
+                self.wrote = true;
                 Poll::Ready(result)
             }
             Poll::Pending => {
