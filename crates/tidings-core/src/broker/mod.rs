@@ -9,9 +9,11 @@ pub mod faulty;
 pub mod memory;
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use async_trait::async_trait;
 use futures_core::stream::BoxStream;
+use tokio::time::timeout;
 
 use crate::log::{Appended, Channel, Draft, Found, Limit, Message, Page, Position, Rules, Start};
 
@@ -102,6 +104,28 @@ pub struct AppendError {
     /// Why the rest is not.
     #[source]
     pub error: BrokerError,
+}
+
+/// How long anybody waits for an answer of a broker.
+pub(crate) const ANSWER_MAX: Duration = Duration::from_secs(10);
+
+/// The answer of a broker; [`BrokerError::Lost`] where it does not come in [`ANSWER_MAX`].
+pub(crate) async fn answer<T>(asked: impl Future<Output = Result<T, BrokerError>>) -> Result<T, BrokerError> {
+    timeout(ANSWER_MAX, asked).await.unwrap_or_else(|_late| Err(BrokerError::late()))
+}
+
+/// As [`answer`], for an append.
+pub(crate) async fn answer_append(
+    asked: impl Future<Output = Result<Vec<Appended>, AppendError>>,
+) -> Result<Vec<Appended>, AppendError> {
+    let late = || AppendError { stored: Vec::new(), error: BrokerError::late() };
+    timeout(ANSWER_MAX, asked).await.unwrap_or_else(|_late| Err(late()))
+}
+
+impl BrokerError {
+    fn late() -> Self {
+        BrokerError::Lost(format!("nothing came within {} s", ANSWER_MAX.as_secs()))
+    }
 }
 
 /// Why a broker did not do what it was asked.

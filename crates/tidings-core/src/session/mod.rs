@@ -121,14 +121,14 @@ impl Session {
             bell,
         };
         for (number, place) in places.into_iter().enumerate() {
-            let rules = place.namespace.rules();
-            let Place { channel, namespace, found, recovered } = place;
+            let at = place.before_gap();
+            let Place { channel, namespace, rules, found, recovered } = place;
             let number = u32::try_from(number).unwrap_or(u32::MAX);
             let lease = self.hub.feeds.join(&channel, rules, &joined.bell, number);
             let lease = lease.ok_or_else(|| {
                 Error::new(Code::Overloaded, "this node follows as many channels as it may")
             })?;
-            joined.readers.push(Reader::new(channel.clone(), rules, found.at_before_gap(), found.gap, lease));
+            joined.readers.push(Reader::new(channel.clone(), rules, at, found.gap, lease));
             joined.facts.push(Fact { channel, delivery: namespace.delivery, recovered });
             joined.namespaces.push(namespace);
         }

@@ -2,12 +2,15 @@
 
 use std::sync::Arc;
 
+use futures_util::{StreamExt, TryStreamExt, stream};
+
+use crate::broker::{BrokerError, answer};
 use crate::error::Result;
-use crate::log::{Channel, Cursor, Gap, Limit, Message, Position};
+use crate::log::{self, Channel, Cursor, Gap, Limit, Message, Position};
 use crate::policy::Delivery;
 
 use super::Session;
-use super::start::{Place, Want};
+use super::start::{ASKED_AT_ONCE, Place, Want};
 use super::subscription::weakest;
 
 /// A page of messages, over one or many channels.
@@ -28,7 +31,8 @@ pub struct Read {
 }
 
 /// What one channel gives to a page.
-struct Share {
+struct Share<'a> {
+    place: &'a Place,
     at: Position,
     /// What is missing at `at`, and not told yet.
     gap: Option<Gap>,
@@ -47,22 +51,24 @@ impl Session {
         let mut shares: Vec<_> = places.iter().map(Share::new).collect();
         let mut gap = None;
         let mut left = limit;
-        // A page may be too small for a part of each channel: which of them comes to its turn last,
-        // and so has most to take, changes with the cursor. Else a busy one would starve the others.
+        // A page may be too small for a part of each channel: whose turn is first changes with the cursor.
+        // Else a busy one would starve the others.
         let turn = turn(&places);
-        for step in 0..places.len() {
-            let at = (turn + step) % places.len();
-            let part = left / (places.len() - step);
-            left -= self.fill(&places[at], &mut shares[at], part, &mut gap).await?;
-        }
-        // A second round gives busy channels what quiet ones left.
-        for step in 0..places.len() {
-            let at = (turn + step) % places.len();
-            if left > 0 && !shares[at].ended {
-                left -= self.fill(&places[at], &mut shares[at], left, &mut gap).await?;
+        loop {
+            shares.iter_mut().for_each(|share| share.tell(&mut gap));
+            let order = (turn..shares.len()).chain(0..turn);
+            // Each round gives to those who have more what the others left.
+            let open: Vec<_> = order.filter(|at| shares[*at].is_open()).take(left).collect();
+            if open.is_empty() {
+                break;
+            }
+            let parts = divide(left, open.len());
+            let asked = open.iter().zip(parts).map(|(at, part)| (*at, part.min(READ_MESSAGES_MAX))).collect();
+            for (at, part, page) in self.pages(&shares, asked).await? {
+                left = left.saturating_sub(shares[at].take(page, part));
             }
         }
-        let ends = places.iter().zip(&shares).map(|(place, share)| (&place.channel, share.place()));
+        let ends = shares.iter().map(|share| (&share.place.channel, share.reached()));
         Ok(Read {
             gap,
             cursor: Cursor::composite(ends),
@@ -73,53 +79,64 @@ impl Session {
         })
     }
 
-    /// Adds what follows a place to a channel's share of a page, up to `max` messages; returns how many.
-    async fn fill(
+    /// What follows in some of the channels, some of them at once; in the order in which they are asked.
+    async fn pages(
         &self,
-        place: &Place,
-        share: &mut Share,
-        max: usize,
-        told: &mut Option<(Channel, Gap)>,
-    ) -> Result<usize> {
-        let mut left = max;
-        loop {
-            if let Some(gap) = share.gap {
-                if told.is_some() || !share.messages.is_empty() {
-                    // One gap a page, and before its messages: this one is found again from where the reader stands.
-                    return Ok(max - left);
-                }
-                *told = Some((place.channel.clone(), gap));
-                share.at = gap.until;
-                share.gap = None;
-            }
-            let end = place.found.end;
-            share.ended |= share.at.epoch == end.epoch && share.at.offset >= end.offset;
-            if left == 0 || share.ended {
-                return Ok(max - left);
-            }
-            let limit = Limit { messages: left.min(READ_MESSAGES_MAX), bytes: usize::MAX };
-            let rules = place.namespace.rules();
-            let page = self.hub.broker.read(&place.channel, share.at, limit, &rules).await?;
-            if page.gap.is_some() {
-                share.gap = page.gap;
-                continue;
-            }
-            share.at = page.messages.last().map_or(share.at, |message| message.position);
-            share.ended = page.messages.len() < limit.messages;
-            left -= page.messages.len();
-            share.messages.extend(page.messages);
-        }
+        shares: &[Share<'_>],
+        asked: Vec<(usize, usize)>,
+    ) -> Result<Vec<(usize, usize, log::Page)>, BrokerError> {
+        let reads = asked.iter().map(|(at, part)| {
+            let Share { place, at, .. } = &shares[*at];
+            let limit = Limit { messages: *part, bytes: usize::MAX };
+            answer(self.hub.broker.read(&place.channel, *at, limit, &place.rules))
+        });
+        let reads: Vec<_> = reads.collect();
+        let pages: Vec<_> = stream::iter(reads).buffered(ASKED_AT_ONCE).try_collect().await?;
+        Ok(asked.into_iter().zip(pages).map(|((at, part), page)| (at, part, page)).collect())
     }
 }
 
-impl Share {
-    fn new(place: &Place) -> Self {
-        Share { at: place.found.at, gap: place.found.gap, messages: Vec::new(), ended: false }
+impl<'a> Share<'a> {
+    fn new(place: &'a Place) -> Self {
+        Share { place, at: place.found.at, gap: place.found.gap, messages: Vec::new(), ended: false }
+    }
+
+    /// Tells its gap, if it has one. One gap a page, and before its messages: any other is found
+    /// again from where the reader stands.
+    fn tell(&mut self, told: &mut Option<(Channel, Gap)>) {
+        if let Some(gap) = self.gap {
+            if told.is_some() || !self.messages.is_empty() {
+                return;
+            }
+            *told = Some((self.place.channel.clone(), gap));
+            self.at = gap.until;
+            self.gap = None;
+        }
+        let end = self.place.found.end;
+        self.ended |= self.at.epoch == end.epoch && self.at.offset >= end.offset;
+    }
+
+    /// Whether it may have more for this page.
+    fn is_open(&self) -> bool {
+        !self.ended && self.gap.is_none()
+    }
+
+    /// Adds what was read, of at most `part` messages; returns how many that is.
+    fn take(&mut self, page: log::Page, part: usize) -> usize {
+        self.gap = page.gap;
+        if self.gap.is_some() {
+            return 0;
+        }
+        let count = page.messages.len();
+        self.at = page.messages.last().map_or(self.at, |message| message.position);
+        self.ended = count < part;
+        self.messages.extend(page.messages);
+        count
     }
 
     /// Where the reader stands who got this.
-    fn place(&self) -> Position {
-        self.gap.map_or(self.at, |gap| gap.after.unwrap_or(self.at))
+    fn reached(&self) -> Position {
+        self.gap.map_or(self.at, |gap| gap.begins_at())
     }
 }
 
@@ -128,4 +145,9 @@ fn turn(places: &[Place]) -> usize {
     let sum = places.iter().fold(0u64, |sum, place| sum.wrapping_add(place.found.at.offset));
     let mixed = sum.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 32;
     usize::try_from(mixed).unwrap_or(0) % places.len().max(1)
+}
+
+/// `whole` in as many parts, which differ by one at most.
+fn divide(whole: usize, parts: usize) -> impl Iterator<Item = usize> {
+    (0..parts).map(move |at| whole / parts + usize::from(at < whole % parts))
 }

@@ -3,8 +3,11 @@
 use std::collections::HashSet;
 use std::sync::Arc;
 
+use futures_util::{StreamExt, TryStreamExt, stream};
+
+use crate::broker::answer;
 use crate::error::{Code, Error, Result};
-use crate::log::{Channel, Cursor, Found, Position, Start};
+use crate::log::{Channel, Cursor, Found, Position, Rules, Start};
 use crate::policy::Namespace;
 
 use super::Session;
@@ -41,12 +44,16 @@ pub enum From {
 pub(super) struct Place {
     pub(super) channel: Channel,
     pub(super) namespace: Arc<Namespace>,
+    pub(super) rules: Rules,
     pub(super) found: Found,
     pub(super) recovered: Option<bool>,
 }
 
 /// Channels that one request may name.
 const CHANNELS_MAX: usize = Cursor::CHANNELS_MAX;
+/// Questions to the broker that one request has under way: a hundred channels are
+/// not a hundred waits one after the other, and do not flood the broker either.
+pub(super) const ASKED_AT_ONCE: usize = 16;
 
 impl Session {
     /// Finds where each channel begins: all of them, or none.
@@ -66,29 +73,49 @@ impl Session {
         {
             return Err(Error::new(Code::BadCursor, "the cursor covers none of the channels asked for"));
         }
-        let mut places = Vec::with_capacity(channels.len());
-        for (channel, namespace) in channels.into_iter().zip(namespaces) {
-            let given = match &want.from {
-                From::Cursor(cursor) => cursor.get(&channel).map(Start::After),
-                From::Unreadable => Some(Start::Unreadable),
-                From::Earliest => Some(Start::Earliest),
-                From::Latest => Some(Start::Latest),
-                From::Last(n) => Some(Start::Last(*n)),
-                From::Default => None,
-            };
-            let start = given.unwrap_or(want.default);
-            let found = self.hub.broker.find(&channel, start, &namespace.rules()).await?;
+        let asked: Vec<_> = channels
+            .into_iter()
+            .zip(namespaces)
+            .map(|(channel, namespace)| {
+                let start = want.from.start(&channel).unwrap_or(want.default);
+                (channel, namespace.rules(), start, namespace)
+            })
+            .collect();
+        let broker = &self.hub.broker;
+        let finds =
+            asked.iter().map(|(channel, rules, start, _)| answer(broker.find(channel, *start, rules)));
+        let finds: Vec<_> = finds.collect();
+        let found: Vec<Found> = stream::iter(finds).buffered(ASKED_AT_ONCE).try_collect().await?;
+        let places = asked.into_iter().zip(found).map(|((channel, rules, start, namespace), found)| {
             let from_cursor = matches!(start, Start::After(_) | Start::Unreadable);
             let recovered = from_cursor.then_some(found.gap.is_none());
-            places.push(Place { channel, namespace, found, recovered });
-        }
-        Ok(places)
+            Place { channel, namespace, rules, found, recovered }
+        });
+        Ok(places.collect())
     }
 }
 
-impl Found {
-    /// Where a reader stands before it reports the gap.
-    pub(super) fn at_before_gap(&self) -> Position {
-        self.gap.map_or(self.at, |gap| gap.after.unwrap_or(gap.until))
+impl From {
+    /// Where a channel begins, if this says it.
+    fn start(&self, channel: &Channel) -> Option<Start> {
+        match self {
+            From::Default => None,
+            From::Earliest => Some(Start::Earliest),
+            From::Latest => Some(Start::Latest),
+            From::Last(n) => Some(Start::Last(*n)),
+            From::Cursor(cursor) => cursor.get(channel).map(|position| match position {
+                // The place of one who was not told yet that its cursor cannot be read.
+                Position { epoch: 0, .. } => Start::Unreadable,
+                position => Start::After(position),
+            }),
+            From::Unreadable => Some(Start::Unreadable),
+        }
+    }
+}
+
+impl Place {
+    /// Where a reader stands before it is told of the gap.
+    pub(super) fn before_gap(&self) -> Position {
+        self.found.gap.map_or(self.found.at, |gap| gap.begins_at())
     }
 }

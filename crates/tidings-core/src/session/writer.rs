@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use crate::broker::answer_append;
 use crate::error::{Code, Error, Result, Stored};
 use crate::hub::Shared;
 use crate::log::{Appended, Channel, Draft};
@@ -57,8 +58,8 @@ impl Writer {
             self.check(draft).map_err(stop)?;
             draft.from.clone_from(&self.from);
         }
-        let result = self.hub.broker.append(&self.channel, drafts, &self.namespace.rules()).await;
-        match result {
+        let rules = self.namespace.rules();
+        match answer_append(self.hub.broker.append(&self.channel, drafts, &rules)).await {
             Ok(appended) => {
                 let new = appended.iter().filter(|one| !one.duplicate).count() as u64;
                 self.hub.metrics.published(self.channel.namespace(), new);

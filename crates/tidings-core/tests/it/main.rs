@@ -9,4 +9,5 @@ mod memory;
 mod model;
 mod node;
 mod session;
+mod slow;
 mod tidy;
