@@ -34,8 +34,9 @@ pub trait Broker: Send + Sync + 'static {
     /// are stored, and no later one is. Returns when the broker's promise holds
     /// for all of them (`rules.durable = false`: when they are ordered). A draft
     /// whose key was stored within `rules.dedupe_ms` is not stored again; its
-    /// first position comes back with `duplicate`. Dropping the future may leave
-    /// any prefix stored.
+    /// first position comes back with `duplicate`. While another append of the key
+    /// is under way it waits for that one: an answer, `duplicate` or not, always
+    /// means that the promise holds. Dropping the future may leave any prefix stored.
     async fn append(
         &self,
         channel: &Channel,
@@ -45,6 +46,7 @@ pub trait Broker: Send + Sync + 'static {
 
     /// Finds where a read begins; creates nothing that a reader could see.
     ///
+    /// No log has epoch 0: it is that of [`Position::NOWHERE`].
     /// What an append acknowledged before this call lies before the `end` that it gives.
     async fn find(&self, channel: &Channel, start: Start, rules: &Rules) -> Result<Found, BrokerError>;
 
@@ -65,7 +67,10 @@ pub trait Broker: Send + Sync + 'static {
     /// The tail says where it begins and owes every message after that place, in
     /// order, as soon as the broker's promise for it holds, and never before. It
     /// ends where it can no longer keep this: the caller reads what it missed
-    /// and follows again. It buffers a bounded number of messages.
+    /// and follows again. All that it gives is of the epoch of `from`: it ends,
+    /// too, when the channel begins a new one, and when the broker is gone; it
+    /// never just falls silent. Once this returns, a `read` reaches at least
+    /// `from`. A tail buffers a bounded number of messages.
     async fn follow(&self, channel: &Channel, rules: &Rules) -> Result<Tail, BrokerError>;
 
     /// Whether the broker answers. Returns within a second.

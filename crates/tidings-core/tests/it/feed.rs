@@ -9,8 +9,8 @@ use futures_util::stream;
 use parking_lot::Mutex;
 use tidings_core::broker::faulty::{Faults, Faulty};
 use tidings_core::broker::{AppendError, Broker, BrokerError, Memory, Promise, Tail};
-use tidings_core::log::{Appended, Draft, Found, Limit, Page, Position, Rules, Start};
-use tidings_core::{Channel, Clock, Code, Delivery, End, From, Stored};
+use tidings_core::log::{Appended, Draft, Found, Limit, Page, Position, Rules, Start, Why};
+use tidings_core::{Channel, Clock, Code, Delivery, End, From, Item, Stored};
 use tokio::sync::Notify;
 use tokio::time::{sleep, timeout};
 
@@ -277,4 +277,34 @@ async fn as_many_feeds_as_may_be() {
     assert_eq!(refused.map(|_| ()).unwrap_err().code, Code::Overloaded);
     node.publish("log:d", &["m"]).await;
     assert_eq!(texts(&mut d, 1).await, ["m"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_restart_under_readers_is_a_gap_and_then_news() {
+    let clock = Clock::simulated(BEGAN_MS);
+    let faulty = Arc::new(Faulty::new(1, Faults::NONE, {
+        let clock = clock.clone();
+        move |life| Arc::new(Memory::start(clock.clone(), ROOM, (1 + life) << 40)) as Arc<dyn Broker>
+    }));
+    let namespaces = [("log", public(Delivery::AtLeastOnce)), ("tail", public(Delivery::AtMostOnce))];
+    let node = Node::over(faulty.clone(), clock, namespaces, 100, 7);
+    let names = ["log:a", "tail:b"];
+    let mut subscription = node.follow(&names, From::Latest).await.unwrap();
+    for name in names {
+        node.publish(name, &["old"]).await;
+        assert_eq!(texts(&mut subscription, 1).await, ["old"]);
+    }
+    // Nothing tells the readers but the end of the tail, and the epoch of what they find then.
+    faulty.restart();
+    sleep(Duration::from_secs(5)).await;
+    let gaps = next(&mut subscription, 9).await.unwrap();
+    assert_eq!(gaps.len(), 2);
+    for (reader, item) in gaps {
+        assert!(matches!(&item, Item::Gap(gap) if gap.why == Why::Epoch), "{item:?}");
+        subscription.advance(reader, &item);
+    }
+    for name in names {
+        node.publish(name, &["new"]).await;
+        assert_eq!(texts(&mut subscription, 1).await, ["new"]);
+    }
 }

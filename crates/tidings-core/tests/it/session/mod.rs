@@ -3,5 +3,6 @@
 mod live;
 mod page;
 mod presence;
+mod retry;
 mod rights;
 mod token;
