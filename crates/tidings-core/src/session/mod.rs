@@ -125,16 +125,10 @@ impl Session {
             let Place { channel, namespace, rules, found, recovered } = place;
             let number = u32::try_from(number).unwrap_or(u32::MAX);
             let lease = self.hub.feeds.join(&channel, rules, &joined.bell, number);
-            let lease = lease.ok_or_else(|| {
-                Error::new(Code::Overloaded, "this node follows as many channels as it may")
-            })?;
             joined.readers.push(Reader::new(channel.clone(), rules, at, found.gap, lease));
+            joined.members.extend(self.enter(&channel, &namespace));
             joined.facts.push(Fact { channel, delivery: namespace.delivery, recovered });
             joined.namespaces.push(namespace);
-        }
-        // Only now, since who is refused at one channel was never in the others.
-        for (fact, namespace) in joined.facts.iter().zip(&joined.namespaces) {
-            joined.members.extend(self.enter(&fact.channel, namespace));
         }
         Ok(Subscription::new(self.hub.clone(), joined))
     }

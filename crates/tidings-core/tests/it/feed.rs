@@ -256,30 +256,6 @@ async fn readers_outlast_a_short_loss_and_are_told_of_a_long_one() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn as_many_feeds_as_may_be() {
-    let clock = Clock::simulated(BEGAN_MS);
-    let broker = Arc::new(Memory::start(clock.clone(), ROOM, 1 << 40));
-    let node = Node::over(broker, clock, [("log", public(Delivery::AtLeastOnce))], 3, 7);
-    let _a = node.follow(&["log:a"], From::Latest).await.unwrap();
-    let b = node.follow(&["log:b"], From::Latest).await.unwrap();
-    let c = node.follow(&["log:c"], From::Latest).await.unwrap();
-    let refused = node.follow(&["log:a", "log:d"], From::Latest).await;
-    assert_eq!(refused.map(|_| ()).unwrap_err().code, Code::Overloaded);
-    assert!(node.follow(&["log:a"], From::Latest).await.is_ok(), "a feed that lives takes more readers");
-    drop(c);
-    sleep(Duration::from_secs(1)).await;
-    drop(b);
-    // Those without readers go, the one unused for longest first; `b` is kept.
-    let mut d = node.follow(&["log:d"], From::Latest).await.unwrap();
-    assert_eq!(node.control.feeds(), 3);
-    let _b = node.follow(&["log:b"], From::Latest).await.unwrap();
-    let refused = node.follow(&["log:c"], From::Latest).await;
-    assert_eq!(refused.map(|_| ()).unwrap_err().code, Code::Overloaded);
-    node.publish("log:d", &["m"]).await;
-    assert_eq!(texts(&mut d, 1).await, ["m"]);
-}
-
-#[tokio::test(start_paused = true)]
 async fn a_restart_under_readers_is_a_gap_and_then_news() {
     let clock = Clock::simulated(BEGAN_MS);
     let faulty = Arc::new(Faulty::new(1, Faults::NONE, {

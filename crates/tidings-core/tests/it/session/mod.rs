@@ -6,3 +6,4 @@ mod presence;
 mod retry;
 mod rights;
 mod token;
+mod wait;
