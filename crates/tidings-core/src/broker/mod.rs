@@ -50,7 +50,8 @@ pub trait Broker: Send + Sync + 'static {
     /// What an append acknowledged before this call lies before the `end` that it gives.
     async fn find(&self, channel: &Channel, start: Start, rules: &Rules) -> Result<Found, BrokerError>;
 
-    /// The messages after a place, oldest first, within `limit`.
+    /// The messages after a place, oldest first, within `limit`; as with a tail, none before the
+    /// broker's promise for it holds.
     ///
     /// Where the broker cannot show that nothing was dropped after the place,
     /// the page begins with a gap. An empty page means the end of the log.

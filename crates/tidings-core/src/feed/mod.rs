@@ -72,8 +72,9 @@ pub(crate) struct Lost;
 pub(crate) const LOST_AFTER: Duration = Duration::from_secs(10);
 /// After this long without a message a ring gives its memory back.
 const QUIET: Duration = Duration::from_secs(10);
-const RETRY_FIRST: Duration = Duration::from_millis(50);
-const RETRY_MAX: Duration = Duration::from_secs(2);
+/// A broker that fails is asked again after this, and then after twice as long, up to the longest.
+pub(crate) const RETRY_FIRST: Duration = Duration::from_millis(50);
+pub(crate) const RETRY_MAX: Duration = Duration::from_secs(2);
 
 impl Feed {
     fn new(channel: Channel, rules: Rules, began: Instant) -> Self {

@@ -117,7 +117,6 @@ impl Feeds {
             live.readers += 1;
             live.feed.touch();
             let feed = live.feed.clone();
-            table.note(channel);
             if started {
                 let turn = table.turn(&feed, self.now_us(), self.shared.max);
                 tokio::spawn(feed.clone().run(self.shared.broker.clone(), self.clone(), turn));

@@ -61,14 +61,19 @@ impl Writer {
         let rules = self.namespace.rules();
         match answer_append(self.hub.broker.append(&self.channel, drafts, &rules)).await {
             Ok(appended) => {
-                let new = appended.iter().filter(|one| !one.duplicate).count() as u64;
-                self.hub.metrics.published(self.channel.namespace(), new);
+                self.count(&appended);
                 Ok(appended)
             }
             Err(failed) => {
+                self.count(&failed.stored);
                 let stored = failed.error.stored();
                 Err(Stopped { stored: failed.stored, error: Error::from(failed.error).stored(stored) })
             }
         }
+    }
+
+    fn count(&self, stored: &[Appended]) {
+        let new = stored.iter().filter(|one| !one.duplicate).count() as u64;
+        self.hub.metrics.published(self.channel.namespace(), new);
     }
 }

@@ -284,3 +284,20 @@ async fn a_restart_under_readers_is_a_gap_and_then_news() {
         assert_eq!(texts(&mut subscription, 1).await, ["new"]);
     }
 }
+
+#[tokio::test(start_paused = true)]
+async fn who_reads_the_past_outlasts_a_short_loss_too() {
+    let clock = Clock::simulated(BEGAN_MS);
+    let memory = Arc::new(Memory::start(clock.clone(), ROOM, 1 << 40));
+    let faulty = Arc::new(Faulty::new(1, Faults::NONE, move |_| memory.clone() as Arc<dyn Broker>));
+    let node = Node::over(faulty.clone(), clock, [("log", public(Delivery::AtLeastOnce))], 100, 7);
+    let many: Vec<_> = (0..900).map(|n| n.to_string()).collect();
+    node.publish("log:a", &many.iter().map(String::as_str).collect::<Vec<_>>()).await;
+    let mut subscription = node.follow(&["log:a"], From::Earliest).await.unwrap();
+    assert_eq!(texts(&mut subscription, 100).await, many[..100]);
+    faulty.down_for(Duration::from_secs(7));
+    assert_eq!(texts(&mut subscription, 300).await, many[100..400], "one hiccup ends no stream");
+    faulty.down_for(Duration::from_secs(60));
+    let told = timeout(Duration::from_secs(13), next(&mut subscription, 1)).await.expect("too long to wait");
+    assert!(matches!(told, Err(End::Failed(error)) if error.code == Code::BrokerUnavailable));
+}

@@ -76,10 +76,13 @@ async fn after_a_prefix_the_rest_is_stored() {
     let (faulty, node) = node(Faults { appends_fail: 1_000, ..Faults::NONE });
     let batch = || (0..10).map(|n| keyed(&format!("k{n}"), "x")).collect::<Vec<_>>();
     let stopped = node.try_publish("log:a", batch()).await.unwrap_err();
-    assert_eq!((stopped.error.stored, stopped.stored.len()), (Some(Stored::No), stored(&node).await));
+    let first = stopped.stored.len();
+    assert_eq!((stopped.error.stored, first), (Some(Stored::No), stored(&node).await));
+    let measures = node.hub.metrics().text();
+    assert!(first > 0 && measures.contains(&format!("tidings_published_total{{namespace=\"log\"}} {first}")));
     faulty.set(Faults::NONE);
     let again = node.try_publish("log:a", batch()).await.unwrap();
-    assert_eq!(again.iter().filter(|one| one.duplicate).count(), stopped.stored.len());
+    assert_eq!(again.iter().filter(|one| one.duplicate).count(), first);
     assert!(again.windows(2).all(|two| two[0].position.offset < two[1].position.offset));
     assert_eq!(stored(&node).await, 10);
 }
