@@ -41,7 +41,7 @@ pub struct Parts {
 pub struct Limits {
     /// The largest message, in bytes.
     pub message_bytes: usize,
-    /// Most channels that are followed at once.
+    /// Most channels that are followed at once. More of them are polled.
     pub feeds: usize,
 }
 
@@ -136,7 +136,12 @@ impl Control {
 
     /// Channels that are followed.
     pub fn feeds(&self) -> usize {
-        self.shared.feeds.len()
+        self.shared.feeds.following()
+    }
+
+    /// Channels that are read and polled, since [`Limits::feeds`] others are followed.
+    pub fn feeds_polled(&self) -> usize {
+        self.shared.feeds.polling()
     }
 
     /// Whether the broker answers.

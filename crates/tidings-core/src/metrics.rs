@@ -15,6 +15,8 @@ pub struct Metrics {
     errors: Family<Code, Counter>,
     /// Channels that the node follows.
     pub feeds: Gauge,
+    /// Channels that are read and polled, since as many as may be are followed.
+    pub feeds_polled: Gauge,
     /// Live subscriptions.
     pub subscriptions: Gauge,
     /// Bytes that the process holds in memory, where the system tells.
@@ -46,6 +48,7 @@ impl Metrics {
             connections: Family::default(),
             errors: Family::default(),
             feeds: Gauge::default(),
+            feeds_polled: Gauge::default(),
             subscriptions: Gauge::default(),
             resident_bytes: Gauge::default(),
         };
@@ -56,6 +59,7 @@ impl Metrics {
             connections,
             errors,
             feeds,
+            feeds_polled,
             subscriptions,
             resident_bytes,
         } = &mut metrics;
@@ -68,6 +72,11 @@ impl Metrics {
         registry.register("connections", "Open streams, by door", connections.clone());
         registry.register("errors", "Errors given to clients, by code", errors.clone());
         registry.register("feeds", "Channels that this node follows", feeds.clone());
+        registry.register(
+            "feeds_polled",
+            "Channels that are read and polled, since limits.feeds others are followed",
+            feeds_polled.clone(),
+        );
         registry.register("subscriptions", "Live subscriptions", subscriptions.clone());
         registry.register("resident_bytes", "Resident memory of the process", resident_bytes.clone());
         metrics

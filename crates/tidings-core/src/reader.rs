@@ -9,11 +9,11 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
-use tokio::time::timeout;
+use tokio::time::{sleep, timeout};
 
 use crate::broker::{Broker, BrokerError};
 use crate::error::{Code, Error};
-use crate::feed::{Entry, LOST_AFTER, Lease, Look};
+use crate::feed::{Entry, LOST_AFTER, Lease, Look, RETRY_FIRST, RETRY_MAX};
 use crate::log::{Channel, Gap, Limit, Page, Position, Rules};
 
 /// One thing that a reader gives.
@@ -149,9 +149,19 @@ impl Reader {
     fn read_page(&self, broker: &Arc<dyn Broker>, end: Position) -> PageRead {
         let (broker, channel, rules, at) = (broker.clone(), self.channel.clone(), self.rules, self.at);
         Box::pin(async move {
-            let read = timeout(LOST_AFTER, broker.read(&channel, at, PAGE, &rules)).await;
+            // One hiccup of the broker must not send everybody away who reads the past.
+            let read = async {
+                let mut pause = RETRY_FIRST;
+                loop {
+                    match broker.read(&channel, at, PAGE, &rules).await {
+                        Err(BrokerError::Unavailable(_) | BrokerError::Lost(_)) => sleep(pause).await,
+                        answer => return answer,
+                    }
+                    pause = (pause * 2).min(RETRY_MAX);
+                }
+            };
             let late = || BrokerError::Unavailable("it does not answer a read".into());
-            (end, read.unwrap_or_else(|_late| Err(late())))
+            (end, timeout(LOST_AFTER, read).await.unwrap_or_else(|_late| Err(late())))
         })
     }
 }

@@ -159,6 +159,13 @@ impl Faulty {
     }
 }
 
+impl Drop for Faulty {
+    fn drop(&mut self) {
+        // No tail outlives its broker in silence.
+        self.cut();
+    }
+}
+
 #[async_trait]
 impl Broker for Faulty {
     fn promise(&self) -> Promise {

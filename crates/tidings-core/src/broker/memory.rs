@@ -67,6 +67,7 @@ const SWEEP_EVERY: Duration = Duration::from_secs(10);
 
 impl Memory {
     /// A broker of empty logs. `seed` makes its epochs; two lives of a broker must not share one.
+    /// Epoch 0 is of no log, so a seed of 0 is as good as 1.
     ///
     /// Needs a tokio runtime: a task removes expired messages every ten seconds
     /// while the broker lives.
@@ -77,7 +78,7 @@ impl Memory {
             shards: Default::default(),
             used: AtomicUsize::new(0),
             keys: AtomicUsize::new(0),
-            epochs: AtomicU64::new(seed),
+            epochs: AtomicU64::new(seed.max(1)),
             evicting: Mutex::new(()),
         });
         let weak = Arc::downgrade(&shared);
@@ -115,18 +116,29 @@ impl Broker for Memory {
         drafts: Vec<Draft>,
         rules: &Rules,
     ) -> Result<Vec<Appended>, AppendError> {
-        let keyed = drafts.iter().any(|draft| draft.once != Once::No);
-        if keyed && self.shared.keys.load(Ordering::Relaxed) >= self.shared.limits.idempotency_keys {
-            return Err(AppendError { stored: Vec::new(), error: BrokerError::Full });
-        }
         let now_ms = self.shared.clock.now_ms();
-        let appended = self.shared.with(channel, rules, |state| {
-            drafts.into_iter().map(|draft| state.append(draft, now_ms)).collect()
+        let taken = self.shared.keys.load(Ordering::Relaxed);
+        let mut keys_left = self.shared.limits.idempotency_keys.saturating_sub(taken);
+        let mut stored = Vec::with_capacity(drafts.len());
+        let full = self.shared.with(channel, rules, |state| {
+            for draft in drafts {
+                if draft.once != Once::No && !state.log.remembers(&draft) {
+                    if keys_left == 0 {
+                        return true;
+                    }
+                    keys_left -= 1;
+                }
+                stored.push(state.append(draft, now_ms));
+            }
+            false
         });
         if self.used() > self.shared.limits.bytes {
             self.shared.evict();
         }
-        Ok(appended)
+        match full {
+            true => Err(AppendError { stored, error: BrokerError::Full }),
+            false => Ok(stored),
+        }
     }
 
     async fn find(&self, channel: &Channel, start: Start, rules: &Rules) -> Result<Found, BrokerError> {

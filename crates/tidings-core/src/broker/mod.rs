@@ -9,9 +9,11 @@ pub mod faulty;
 pub mod memory;
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use async_trait::async_trait;
 use futures_core::stream::BoxStream;
+use tokio::time::timeout;
 
 use crate::log::{Appended, Channel, Draft, Found, Limit, Message, Page, Position, Rules, Start};
 
@@ -32,8 +34,9 @@ pub trait Broker: Send + Sync + 'static {
     /// are stored, and no later one is. Returns when the broker's promise holds
     /// for all of them (`rules.durable = false`: when they are ordered). A draft
     /// whose key was stored within `rules.dedupe_ms` is not stored again; its
-    /// first position comes back with `duplicate`. Dropping the future may leave
-    /// any prefix stored.
+    /// first position comes back with `duplicate`. While another append of the key
+    /// is under way it waits for that one: an answer, `duplicate` or not, always
+    /// means that the promise holds. Dropping the future may leave any prefix stored.
     async fn append(
         &self,
         channel: &Channel,
@@ -43,10 +46,12 @@ pub trait Broker: Send + Sync + 'static {
 
     /// Finds where a read begins; creates nothing that a reader could see.
     ///
+    /// No log has epoch 0: it is that of [`Position::NOWHERE`].
     /// What an append acknowledged before this call lies before the `end` that it gives.
     async fn find(&self, channel: &Channel, start: Start, rules: &Rules) -> Result<Found, BrokerError>;
 
-    /// The messages after a place, oldest first, within `limit`.
+    /// The messages after a place, oldest first, within `limit`; as with a tail, none before the
+    /// broker's promise for it holds.
     ///
     /// Where the broker cannot show that nothing was dropped after the place,
     /// the page begins with a gap. An empty page means the end of the log.
@@ -63,7 +68,10 @@ pub trait Broker: Send + Sync + 'static {
     /// The tail says where it begins and owes every message after that place, in
     /// order, as soon as the broker's promise for it holds, and never before. It
     /// ends where it can no longer keep this: the caller reads what it missed
-    /// and follows again. It buffers a bounded number of messages.
+    /// and follows again. All that it gives is of the epoch of `from`: it ends,
+    /// too, when the channel begins a new one, and when the broker is gone; it
+    /// never just falls silent. Once this returns, a `read` reaches at least
+    /// `from`. A tail buffers a bounded number of messages.
     async fn follow(&self, channel: &Channel, rules: &Rules) -> Result<Tail, BrokerError>;
 
     /// Whether the broker answers. Returns within a second.
@@ -102,6 +110,28 @@ pub struct AppendError {
     /// Why the rest is not.
     #[source]
     pub error: BrokerError,
+}
+
+/// How long anybody waits for an answer of a broker.
+pub(crate) const ANSWER_MAX: Duration = Duration::from_secs(10);
+
+/// The answer of a broker; [`BrokerError::Lost`] where it does not come in [`ANSWER_MAX`].
+pub(crate) async fn answer<T>(asked: impl Future<Output = Result<T, BrokerError>>) -> Result<T, BrokerError> {
+    timeout(ANSWER_MAX, asked).await.unwrap_or_else(|_late| Err(BrokerError::late()))
+}
+
+/// As [`answer`], for an append.
+pub(crate) async fn answer_append(
+    asked: impl Future<Output = Result<Vec<Appended>, AppendError>>,
+) -> Result<Vec<Appended>, AppendError> {
+    let late = || AppendError { stored: Vec::new(), error: BrokerError::late() };
+    timeout(ANSWER_MAX, asked).await.unwrap_or_else(|_late| Err(late()))
+}
+
+impl BrokerError {
+    fn late() -> Self {
+        BrokerError::Lost(format!("nothing came within {} s", ANSWER_MAX.as_secs()))
+    }
 }
 
 /// Why a broker did not do what it was asked.

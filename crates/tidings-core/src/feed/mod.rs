@@ -7,22 +7,26 @@
 
 mod doorbell;
 mod entry;
+mod polled;
 mod registry;
 mod ring;
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use futures_util::StreamExt;
+use futures_util::stream::Abortable;
 use parking_lot::Mutex;
 use slab::Slab;
 use tokio::time::{Instant, timeout, timeout_at};
 
-use crate::broker::{Broker, Tail};
+use crate::broker::{Broker, BrokerError, Tail};
 use crate::log::{Channel, Position, Rules};
 
 pub use doorbell::Bell;
 pub use entry::{Entry, Slot};
+use registry::Turn;
 pub(crate) use registry::{Feeds, Lease};
 pub(crate) use ring::Look;
 use ring::Ring;
@@ -39,6 +43,9 @@ pub(crate) struct Feed {
     rules: Rules,
     state: Mutex<State>,
     bells: Mutex<Slab<(Arc<Bell>, u32)>>,
+    /// When it last had a message or a new reader, in microseconds since `began`.
+    used_us: AtomicU64,
+    began: Instant,
 }
 
 enum State {
@@ -65,17 +72,30 @@ pub(crate) struct Lost;
 pub(crate) const LOST_AFTER: Duration = Duration::from_secs(10);
 /// After this long without a message a ring gives its memory back.
 const QUIET: Duration = Duration::from_secs(10);
-const RETRY_FIRST: Duration = Duration::from_millis(50);
-const RETRY_MAX: Duration = Duration::from_secs(2);
+/// A broker that fails is asked again after this, and then after twice as long, up to the longest.
+pub(crate) const RETRY_FIRST: Duration = Duration::from_millis(50);
+pub(crate) const RETRY_MAX: Duration = Duration::from_secs(2);
 
 impl Feed {
-    fn new(channel: Channel, rules: Rules) -> Self {
+    fn new(channel: Channel, rules: Rules, began: Instant) -> Self {
         Feed {
             channel,
             rules,
             state: Mutex::new(State::Joining(Instant::now())),
             bells: Mutex::new(Slab::new()),
+            used_us: AtomicU64::new(0),
+            began,
         }
+    }
+
+    /// Notes that it is used now.
+    fn touch(&self) {
+        let us = self.began.elapsed().as_micros();
+        self.used_us.store(u64::try_from(us).unwrap_or(u64::MAX), Ordering::Relaxed);
+    }
+
+    fn used_us(&self) -> u64 {
+        self.used_us.load(Ordering::Relaxed)
     }
 
     /// Appends up to `max` entries after a place to `out`.
@@ -102,15 +122,16 @@ impl Feed {
         }
     }
 
-    /// Follows the broker until `stop` says that nobody reads any more.
-    async fn run(self: Arc<Self>, broker: Arc<dyn Broker>, stop: impl Fn(&Self) -> bool) {
+    /// Follows the broker, or polls it, as its turn is, until nobody reads any more.
+    async fn run(self: Arc<Self>, broker: Arc<dyn Broker>, feeds: Feeds, mut turn: Turn) {
         let mut retry = RETRY_FIRST;
         let mut since = Instant::now();
         loop {
             let mut pause = true;
-            match timeout(LOST_AFTER, broker.follow(&self.channel, &self.rules)).await {
-                Ok(Ok(tail)) => {
-                    let ended = self.follow(tail, &stop).await;
+            match timeout(LOST_AFTER, self.tail(&broker, &feeds, turn)).await {
+                Ok(Ok(None)) => return,
+                Ok(Ok(Some(tail))) => {
+                    let ended = self.follow(tail, &|feed| feeds.ends(feed)).await;
                     match ended {
                         Ended::Unread => return,
                         // A broker that ends each tail at once is asked with pauses, and counts as one that does not answer.
@@ -129,10 +150,26 @@ impl Feed {
                 retry = (retry * 2).min(RETRY_MAX);
                 self.ring_if_lost();
             }
-            if stop(&self) {
-                return;
-            }
+            turn = feeds.turn(&self);
         }
+    }
+
+    /// The tail that its turn asks for; none where it is to end.
+    async fn tail(
+        self: &Arc<Self>,
+        broker: &Arc<dyn Broker>,
+        feeds: &Feeds,
+        turn: Turn,
+    ) -> Result<Option<Tail>, BrokerError> {
+        let tail = match turn {
+            Turn::End => return Ok(None),
+            Turn::Poll(pause) => polled::tail(self.clone(), feeds.clone(), broker.clone(), pause).await?,
+            Turn::Follow(until) => {
+                let Tail { from, items } = broker.follow(&self.channel, &self.rules).await?;
+                Tail { from, items: Box::pin(Abortable::new(items, until)) }
+            }
+        };
+        Ok(Some(tail))
     }
 
     async fn follow(&self, mut tail: Tail, stop: &impl Fn(&Self) -> bool) -> Ended {
@@ -150,6 +187,7 @@ impl Feed {
                         messages.into_iter().for_each(|message| ring.push(message));
                     }
                     self.ring();
+                    self.touch();
                     (worked, came) = (true, true);
                     if many {
                         // Let the readers take these before the next come, or they fall below the ring.

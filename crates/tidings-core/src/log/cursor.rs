@@ -15,10 +15,16 @@ use super::Channel;
 /// compared and never subtracted outside the broker that gave them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Position {
-    /// Which life of the log.
+    /// Which life of the log; 0 is none.
     pub epoch: u64,
     /// Where in it; 0 is before the first message.
     pub offset: u64,
+}
+
+impl Position {
+    /// Where a reader stands whose cursor nobody could read, until it is told so: in no life of
+    /// any log. Who comes back with it is told then.
+    pub const NOWHERE: Position = Position { epoch: 0, offset: 0 };
 }
 
 /// One string over one or many channels: a tag, an epoch and an offset for each.

@@ -26,6 +26,13 @@ pub struct Gap {
     pub missed: Option<u64>,
 }
 
+impl Gap {
+    /// Where a reader stands that was not told yet: from there the gap is found again.
+    pub fn begins_at(&self) -> Position {
+        self.after.unwrap_or(Position::NOWHERE)
+    }
+}
+
 impl Why {
     /// The name on every wire.
     pub fn as_str(self) -> &'static str {

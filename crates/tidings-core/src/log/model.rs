@@ -86,7 +86,7 @@ pub struct Limit {
 }
 
 impl Log {
-    /// An empty log. No two lives of a channel may have the same epoch.
+    /// An empty log. No two lives of a channel may have the same epoch, and none has 0.
     pub fn new(channel: Channel, epoch: u64) -> Self {
         Log {
             channel,
@@ -202,6 +202,15 @@ impl Log {
     /// How many idempotency keys it remembers.
     pub fn keys(&self) -> usize {
         self.keys.len()
+    }
+
+    /// Whether it remembers the key of a draft, so that storing it takes no room for another.
+    pub fn remembers(&self, draft: &Draft) -> bool {
+        match &draft.once {
+            Once::No => false,
+            Once::Id => self.keys.contains_key(&*draft.id),
+            Once::Stream { key, .. } => self.keys.contains_key(key),
+        }
     }
 
     /// Whether it holds neither a message nor a key, so that nothing but its epoch would be lost with it.

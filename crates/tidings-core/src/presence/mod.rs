@@ -17,7 +17,7 @@ use parking_lot::Mutex;
 use serde_json::json;
 use tokio::sync::Notify;
 
-use crate::broker::{AppendError, Broker};
+use crate::broker::{AppendError, Broker, answer_append};
 use crate::clock::Clock;
 use crate::error::Result;
 use crate::log::{Below, Channel, Draft, Kind, Once, Payload, Retain, Rules};
@@ -159,7 +159,7 @@ impl Shared {
             payload: Payload { kind: Kind::Json, bytes: Bytes::from(data) },
             from: None,
         };
-        self.broker.append(channel, vec![draft], &RULES).await.map(drop)
+        answer_append(self.broker.append(channel, vec![draft], &RULES)).await.map(drop)
     }
 }
 

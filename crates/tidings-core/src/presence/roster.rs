@@ -6,7 +6,7 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
-use crate::broker::{Broker, BrokerError};
+use crate::broker::{Broker, BrokerError, answer};
 use crate::log::{Channel, Limit, Message, Start};
 
 use super::RULES;
@@ -120,9 +120,10 @@ async fn each(
     log: &Channel,
     mut work: impl FnMut(&Message) + Send,
 ) -> Result<(), BrokerError> {
-    let mut at = broker.find(log, Start::Earliest, &RULES).await?.at;
+    let mut at = answer(broker.find(log, Start::Earliest, &RULES)).await?.at;
     loop {
-        let page = broker.read(log, at, Limit { messages: 1_000, bytes: usize::MAX }, &RULES).await?;
+        let limit = Limit { messages: 1_000, bytes: usize::MAX };
+        let page = answer(broker.read(log, at, limit, &RULES)).await?;
         let Some(last) = page.messages.last() else { return Ok(()) };
         at = last.position;
         page.messages.iter().for_each(|message| work(message));

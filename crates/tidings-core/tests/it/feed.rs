@@ -9,8 +9,8 @@ use futures_util::stream;
 use parking_lot::Mutex;
 use tidings_core::broker::faulty::{Faults, Faulty};
 use tidings_core::broker::{AppendError, Broker, BrokerError, Memory, Promise, Tail};
-use tidings_core::log::{Appended, Draft, Found, Limit, Page, Position, Rules, Start};
-use tidings_core::{Channel, Clock, Code, Delivery, End, From, Stored};
+use tidings_core::log::{Appended, Draft, Found, Limit, Page, Position, Rules, Start, Why};
+use tidings_core::{Channel, Clock, Code, Delivery, End, From, Item, Stored};
 use tokio::sync::Notify;
 use tokio::time::{sleep, timeout};
 
@@ -256,25 +256,48 @@ async fn readers_outlast_a_short_loss_and_are_told_of_a_long_one() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn as_many_feeds_as_may_be() {
+async fn a_restart_under_readers_is_a_gap_and_then_news() {
     let clock = Clock::simulated(BEGAN_MS);
-    let broker = Arc::new(Memory::start(clock.clone(), ROOM, 1 << 40));
-    let node = Node::over(broker, clock, [("log", public(Delivery::AtLeastOnce))], 3, 7);
-    let _a = node.follow(&["log:a"], From::Latest).await.unwrap();
-    let b = node.follow(&["log:b"], From::Latest).await.unwrap();
-    let c = node.follow(&["log:c"], From::Latest).await.unwrap();
-    let refused = node.follow(&["log:a", "log:d"], From::Latest).await;
-    assert_eq!(refused.map(|_| ()).unwrap_err().code, Code::Overloaded);
-    assert!(node.follow(&["log:a"], From::Latest).await.is_ok(), "a feed that lives takes more readers");
-    drop(c);
-    sleep(Duration::from_secs(1)).await;
-    drop(b);
-    // Those without readers go, the one unused for longest first; `b` is kept.
-    let mut d = node.follow(&["log:d"], From::Latest).await.unwrap();
-    assert_eq!(node.control.feeds(), 3);
-    let _b = node.follow(&["log:b"], From::Latest).await.unwrap();
-    let refused = node.follow(&["log:c"], From::Latest).await;
-    assert_eq!(refused.map(|_| ()).unwrap_err().code, Code::Overloaded);
-    node.publish("log:d", &["m"]).await;
-    assert_eq!(texts(&mut d, 1).await, ["m"]);
+    let faulty = Arc::new(Faulty::new(1, Faults::NONE, {
+        let clock = clock.clone();
+        move |life| Arc::new(Memory::start(clock.clone(), ROOM, (1 + life) << 40)) as Arc<dyn Broker>
+    }));
+    let namespaces = [("log", public(Delivery::AtLeastOnce)), ("tail", public(Delivery::AtMostOnce))];
+    let node = Node::over(faulty.clone(), clock, namespaces, 100, 7);
+    let names = ["log:a", "tail:b"];
+    let mut subscription = node.follow(&names, From::Latest).await.unwrap();
+    for name in names {
+        node.publish(name, &["old"]).await;
+        assert_eq!(texts(&mut subscription, 1).await, ["old"]);
+    }
+    // Nothing tells the readers but the end of the tail, and the epoch of what they find then.
+    faulty.restart();
+    sleep(Duration::from_secs(5)).await;
+    let gaps = next(&mut subscription, 9).await.unwrap();
+    assert_eq!(gaps.len(), 2);
+    for (reader, item) in gaps {
+        assert!(matches!(&item, Item::Gap(gap) if gap.why == Why::Epoch), "{item:?}");
+        subscription.advance(reader, &item);
+    }
+    for name in names {
+        node.publish(name, &["new"]).await;
+        assert_eq!(texts(&mut subscription, 1).await, ["new"]);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_reads_the_past_outlasts_a_short_loss_too() {
+    let clock = Clock::simulated(BEGAN_MS);
+    let memory = Arc::new(Memory::start(clock.clone(), ROOM, 1 << 40));
+    let faulty = Arc::new(Faulty::new(1, Faults::NONE, move |_| memory.clone() as Arc<dyn Broker>));
+    let node = Node::over(faulty.clone(), clock, [("log", public(Delivery::AtLeastOnce))], 100, 7);
+    let many: Vec<_> = (0..900).map(|n| n.to_string()).collect();
+    node.publish("log:a", &many.iter().map(String::as_str).collect::<Vec<_>>()).await;
+    let mut subscription = node.follow(&["log:a"], From::Earliest).await.unwrap();
+    assert_eq!(texts(&mut subscription, 100).await, many[..100]);
+    faulty.down_for(Duration::from_secs(7));
+    assert_eq!(texts(&mut subscription, 300).await, many[100..400], "one hiccup ends no stream");
+    faulty.down_for(Duration::from_secs(60));
+    let told = timeout(Duration::from_secs(13), next(&mut subscription, 1)).await.expect("too long to wait");
+    assert!(matches!(told, Err(End::Failed(error)) if error.code == Code::BrokerUnavailable));
 }

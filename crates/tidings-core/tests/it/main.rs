@@ -8,5 +8,7 @@ mod interleave;
 mod memory;
 mod model;
 mod node;
+mod polled;
 mod session;
+mod slow;
 mod tidy;

@@ -155,7 +155,24 @@ async fn keys_have_a_bound_and_come_free() {
     }
     let full = memory.append(&channel("c10"), vec![keyed(10)], &RULES).await.unwrap_err();
     assert!(matches!(full.error, BrokerError::Full) && full.stored.is_empty());
+    // What is stored already needs no new key: a retry is safe, also now.
+    let again = memory.append(&channel("c3"), vec![keyed(3)], &RULES).await.unwrap();
+    assert!(again[0].duplicate);
+    // A prefix is stored, and no message behind the one that is refused.
+    let drafts = vec![draft("first"), keyed(3), keyed(10), draft("last")];
+    let full = memory.append(&channel("c3"), drafts, &RULES).await.unwrap_err();
+    assert!(matches!(full.error, BrokerError::Full));
+    assert_eq!(full.stored.iter().map(|one| one.duplicate).collect::<Vec<_>>(), [false, true]);
+    let of_stream =
+        |index| Draft { once: Once::Stream { key: "s".into(), index }, ..draft(&format!("s/{index}")) };
+    assert!(memory.append(&channel("c4"), vec![of_stream(0)], &RULES).await.is_err());
     memory.append(&channel("c10"), vec![draft("without a key")], &RULES).await.unwrap();
     tokio::time::sleep(Duration::from_secs(16)).await;
     memory.append(&channel("c10"), vec![keyed(10)], &RULES).await.unwrap();
+    // One batch does not go beyond the bound, and a stream that began may go on.
+    memory.append(&channel("c11"), vec![of_stream(0)], &RULES).await.unwrap();
+    let many: Vec<_> = (20..40).map(keyed).collect();
+    let full = memory.append(&channel("c12"), many, &RULES).await.unwrap_err();
+    assert_eq!(full.stored.len(), 8, "ten keys, of which two are taken");
+    memory.append(&channel("c11"), vec![of_stream(1), of_stream(2)], &RULES).await.unwrap();
 }

@@ -100,11 +100,7 @@ impl NamespaceReport {
                 ),
             ),
         };
-        let compact = if namespace.compact {
-            "; the newest message of each key stays, however many follow"
-        } else {
-            ""
-        };
+        let compact = if namespace.compact { "; of each key the newest alone" } else { "" };
         NamespaceReport {
             name: name.to_owned(),
             channels: if name == "default" {

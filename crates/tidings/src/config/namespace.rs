@@ -18,8 +18,9 @@ pub struct NamespaceConfig {
     #[serde(default)]
     pub retain: RetainConfig,
 
-    /// Keep the newest message of each key, however many messages come after it, so that a read
-    /// from `earliest` is the present state. What compaction removed is no gap.
+    /// Of each key keep the newest message alone, so that a read from `earliest` is the present
+    /// state. What compaction removed is no gap. `retain` holds as well: give it room for as many
+    /// messages as there are keys, and for as long as the value of a key may stay the same.
     #[serde(default)]
     pub compact: Option<Compact>,
 

@@ -92,8 +92,10 @@ pub struct LimitsConfig {
     #[schemars(extend("x-bounds" = ["1KiB", "64MiB"]))]
     pub message_bytes: Size,
 
-    /// How many channels may have a live tail on this node at once. Beyond it the least recently
-    /// used goes first; its readers resume at their cursors.
+    /// How many channels this node follows live at once. Beyond it the least recently used (those
+    /// that nobody reads, then those without a message or a new reader for the longest time, and
+    /// for 5 s at least) are polled instead: about once a second, or slower where more than a
+    /// thousand are. Their readers get everything that is kept, if later; nobody is refused.
     #[schemars(range(min = 1, max = 100_000_000))]
     pub feeds: u64,
 

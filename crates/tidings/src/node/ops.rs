@@ -65,6 +65,7 @@ impl Ops {
     fn measures(&self) -> String {
         let metrics = self.hub.metrics();
         metrics.feeds.set(count(self.control.feeds()));
+        metrics.feeds_polled.set(count(self.control.feeds_polled()));
         metrics.subscriptions.set(count(self.control.subscriptions()));
         metrics.resident_bytes.set(resident_bytes().unwrap_or(0));
         metrics.text()

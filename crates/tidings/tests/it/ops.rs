@@ -54,3 +54,31 @@ async fn a_development_node_serves_this_machine() {
     raw.send("GET /healthz HTTP/1.1\r\nhost: evil.test\r\n\r\n").await;
     raw.reply("GET").await.problem(403, "origin-refused");
 }
+
+/// M54: more channels are read than the node follows. Nobody is refused, and nothing is lost.
+#[tokio::test]
+async fn more_channels_than_feeds() {
+    let node = TestNode::new().set("limits.feeds = 2").namespace("orders", |n| n).run().await;
+    let mut streams = Vec::new();
+    for n in 0..6 {
+        let mut stream = node.sse(&format!("/v1/channels/orders:{n}")).await;
+        stream.block().await;
+        streams.push(stream);
+    }
+    let mut socket = node.socket("/v1/channels/orders:6").await;
+    socket.frame_with("subscribed").await;
+    for round in 0..2 {
+        for n in 0..7 {
+            node.publish(&format!("orders:{n}"), round).await;
+        }
+        for stream in &mut streams {
+            assert!(stream.event().await.ends_with(&format!("\ndata: {round}")));
+        }
+        assert_eq!(socket.frame_with("data").await["data"], round);
+    }
+    let measures = node.get("/metrics").bearer(KEY).await.ok().body;
+    assert!(
+        measures.contains("tidings_feeds 2\n") && measures.contains("tidings_feeds_polled 5\n"),
+        "{measures}"
+    );
+}

@@ -9,6 +9,7 @@ pub(super) async fn an_empty_channel_has_a_place(suite: &Suite) {
         let subject = suite.plain(&format!("empty-{n}"));
         let found = subject.find(start).await;
         assert_eq!((found.gap, found.at, found.newest_ms), (None, found.end, None));
+        assert_ne!(found.at.epoch, Position::NOWHERE.epoch, "an epoch that no log may have");
         assert!(subject.read(found.at, PAGE).await.messages.is_empty());
         subject.append(&["first", "second"]).await;
         assert_eq!(subject.texts(Start::After(found.at)).await, ["first", "second"], "{start:?}");

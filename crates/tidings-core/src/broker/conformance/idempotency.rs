@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::subject::{PLAIN, Suite, of_stream, once, refs};
-use crate::log::{Once, Rules};
+use crate::log::{Once, Rules, Start};
 
 /// Short enough to wait for it.
 const SHORT: Rules = Rules { dedupe_ms: 1_000, ..PLAIN };
@@ -119,4 +119,62 @@ pub(super) async fn a_stream_sent_twice_at_once_is_stored_once(suite: &Suite) {
     let expected: Vec<_> = (0..12).map(|index| format!("s/{index}")).collect();
     assert_eq!(subject.all().await, refs(&expected));
     assert!(matches!(of_stream("s", 0).once, Once::Stream { .. }));
+}
+
+pub(super) async fn a_second_request_waits_for_the_first(suite: &Suite) {
+    let subject = suite.plain("under-way");
+    for round in 0..20usize {
+        let id = format!("k{round}");
+        let senders: Vec<_> = (0..4)
+            .map(|sender| {
+                let (subject, id) = (subject.clone(), id.clone());
+                tokio::spawn(async move {
+                    for _ in 0..sender * round {
+                        tokio::task::yield_now().await;
+                    }
+                    let one = subject.append_drafts(vec![once(&id, &id)]).await.remove(0);
+                    // Whoever is answered, with `duplicate` or without, may rely on it.
+                    let found = subject.find(Start::Latest).await;
+                    assert!(found.end.offset >= one.position.offset, "answered before it was stored");
+                    assert_eq!(subject.texts(Start::Last(1)).await, [id]);
+                    one
+                })
+            })
+            .collect();
+        let mut answers = Vec::new();
+        for sender in senders {
+            answers.push(sender.await.unwrap());
+        }
+        assert_eq!(answers.iter().filter(|one| !one.duplicate).count(), 1);
+        assert!(answers.iter().all(|one| one.position == answers[0].position));
+    }
+    assert_eq!(subject.all().await.len(), 20);
+}
+
+pub(super) async fn a_second_request_outlives_the_first(suite: &Suite) {
+    let subject = suite.plain("outlived");
+    for round in 0..20usize {
+        let id = format!("k{round}");
+        let first = tokio::spawn({
+            let (subject, id) = (subject.clone(), id.clone());
+            async move { drop(subject.append_drafts(vec![once(&id, &id)]).await) }
+        });
+        for _ in 0..round {
+            tokio::task::yield_now().await;
+        }
+        let second = tokio::spawn({
+            let (subject, id) = (subject.clone(), id.clone());
+            async move { subject.append_drafts(vec![once(&id, &id)]).await.remove(0) }
+        });
+        tokio::task::yield_now().await;
+        first.abort();
+        let _ = first.await;
+        // Its client has gone; the key is as good as new, or stored.
+        let one = second.await.unwrap();
+        let again = subject.append_drafts(vec![once(&id, &id)]).await.remove(0);
+        assert!(again.duplicate);
+        assert_eq!(again.position, one.position);
+    }
+    let expected: Vec<_> = (0..20).map(|round| format!("k{round}")).collect();
+    assert_eq!(subject.all().await, expected, "each once");
 }

@@ -1,5 +1,10 @@
 //! A broker's next life: what a restart keeps, and what it must not hide.
 
+use std::time::Duration;
+
+use futures_util::StreamExt;
+
+use super::super::Tail;
 use super::subject::{Subject, Suite, once, texts};
 use crate::log::{Appended, Start, Why};
 
@@ -8,6 +13,9 @@ pub(super) struct Before {
     channel: crate::log::Channel,
     rules: crate::log::Rules,
     appended: Vec<Appended>,
+    /// A channel of its own, and what followed it through the end of that life.
+    followed: crate::log::Channel,
+    tail: Tail,
 }
 
 pub(super) async fn the_broker_is_ready(suite: &Suite) {
@@ -20,11 +28,27 @@ impl Before {
         let Subject { channel, rules, .. } = suite.plain("life");
         let subject = suite.plain("life");
         let appended = subject.append_drafts(vec![once("k", "a"), once("l", "b"), once("m", "c")]).await;
-        Before { channel, rules, appended }
+        let followed = suite.plain("life-followed");
+        followed.append(&["before"]).await;
+        let tail = followed.follow().await;
+        Before { channel, rules, appended, followed: followed.channel, tail }
     }
 
     fn subject(&self, second: &Suite) -> Subject {
         Subject { broker: second.broker.clone(), channel: self.channel.clone(), rules: self.rules }
+    }
+
+    /// A tail of the first life ends, or has what the second stores in the same epoch. It must not
+    /// fall silent: its readers would wait for ever.
+    pub(super) async fn tail_tells_the_truth(&mut self, second: &Suite) {
+        let channel = self.followed.clone();
+        let subject = Subject { broker: second.broker.clone(), channel, rules: self.rules };
+        let stored = subject.append(&["after"]).await[0];
+        let next = tokio::time::timeout(Duration::from_secs(20), self.tail.items.next()).await;
+        if let Some(batch) = next.expect("a tail of a broker that is gone is silent") {
+            assert_eq!(stored.epoch, self.tail.from.epoch, "a tail is of one epoch");
+            assert_eq!((batch[0].position, texts(&batch)), (stored, vec!["after".to_owned()]));
+        }
     }
 
     pub(super) async fn is_there(&self, second: &Suite) {

@@ -48,7 +48,7 @@ macro_rules! cases {
     };
 }
 
-const CASES: [Case; 35] = cases![
+const CASES: [Case; 37] = cases![
     Nothing: order::what_is_stored_comes_back_as_it_was,
     Nothing: order::messages_keep_their_order,
     Nothing: order::an_append_that_is_dropped_leaves_a_prefix,
@@ -62,6 +62,8 @@ const CASES: [Case; 35] = cases![
     Nothing: idempotency::each_message_renews_its_stream,
     Nothing: idempotency::a_key_sent_twice_at_once_is_stored_once,
     Nothing: idempotency::a_stream_sent_twice_at_once_is_stored_once,
+    Nothing: idempotency::a_second_request_waits_for_the_first,
+    Nothing: idempotency::a_second_request_outlives_the_first,
     Nothing: find::an_empty_channel_has_a_place,
     Nothing: find::each_start_is_found,
     Nothing: find::last_gives_what_there_is,
@@ -122,9 +124,10 @@ where
             }
         }
     }
-    let before = life::Before::remember(suite).await;
+    let mut before = life::Before::remember(suite).await;
     let second = Suite::new(Arc::new(factory(clock).await));
     let lives = [
+        ("a_tail_ends_or_lives_on_after_a_restart", true, ""),
         ("what_was_stored_outlives_a_restart", promise.survives_restart, "a restart loses it"),
         (
             "keys_outlive_a_restart",
@@ -139,6 +142,7 @@ where
             continue;
         }
         match name {
+            "a_tail_ends_or_lives_on_after_a_restart" => before.tail_tells_the_truth(&second).await,
             "what_was_stored_outlives_a_restart" => before.is_there(&second).await,
             "keys_outlive_a_restart" => before.keys_hold(&second).await,
             _ => before.is_an_epoch_ago(&second).await,

@@ -129,6 +129,8 @@ impl Tail {
             let next = tokio::time::timeout(Duration::from_secs(20), self.items.next()).await;
             let Some(batch) = next.expect("a tail owes what was stored") else { break };
             assert!(!batch.is_empty(), "an empty batch");
+            let own = batch.iter().all(|message| message.position.epoch == self.from.epoch);
+            assert!(own, "a tail is of one epoch");
             taken.extend(batch);
         }
         taken

@@ -88,6 +88,37 @@ async fn a_gap_comes_first_and_once() {
     assert_eq!(texts(&mut subscription, 5).await, ["3", "4", "5", "6", "7"]);
 }
 
+/// A1, 21b: whoever is cut between the greeting and the gap meets the gap again, on a stream and on a page.
+#[tokio::test(start_paused = true)]
+async fn a_cut_before_the_gap_finds_it_again() {
+    let node = node();
+    for name in ["few:a", "tail:a"] {
+        let begin = node.follow(&[name], From::Latest).await.unwrap().cursor();
+        for n in 0..200 {
+            node.publish(name, &[&n.to_string()]).await;
+        }
+        let other = Cursor::one(&channel(name), Position { epoch: 5, offset: 1 });
+        for from in [From::Cursor(begin), From::Cursor(other), From::Unreadable] {
+            let mut first = node.follow(&[name], from.clone()).await.unwrap();
+            let head: Cursor = first.cursor().to_string().parse().unwrap();
+            let Item::Gap(gap) = next(&mut first, 9).await.unwrap()[0].1 else { panic!("{name} {from:?}") };
+            for _ in 0..2 {
+                let mut again = node.follow(&[name], From::Cursor(head.clone())).await.unwrap();
+                assert_eq!((again.facts()[0].recovered, again.cursor()), (Some(false), head.clone()));
+                let Item::Gap(found) = next(&mut again, 9).await.unwrap()[0].1 else {
+                    panic!("{name} {from:?}")
+                };
+                assert_eq!(found, gap, "{name} {from:?}");
+            }
+            let page = node.backend().read(want(&[name], From::Cursor(head)), 9).await.unwrap();
+            assert_eq!(page.gap.map(|(_, gap)| gap), Some(gap), "{name} {from:?}");
+            first.advance(0, &Item::Gap(gap));
+            let told = node.follow(&[name], From::Cursor(first.cursor())).await.unwrap();
+            assert_eq!(told.facts()[0].recovered, Some(true), "once it is told, it is over");
+        }
+    }
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_slow_reader_of_at_most_once_is_told_what_it_missed() {
     let node = node();

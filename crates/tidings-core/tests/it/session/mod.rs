@@ -3,5 +3,7 @@
 mod live;
 mod page;
 mod presence;
+mod retry;
 mod rights;
 mod token;
+mod wait;

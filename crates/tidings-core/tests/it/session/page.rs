@@ -210,6 +210,26 @@ async fn a_cursor_of_another_life_is_a_gap() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn an_unreadable_place_is_told_for_each_channel() {
+    let node = node();
+    let names = ["a", "b", "c"];
+    for name in names {
+        node.publish(name, &[name]).await;
+    }
+    let (mut from, mut gaps, mut got) = (From::Unreadable, Vec::new(), Vec::new());
+    for _ in names {
+        let page = read(&node, &names, from, 9).await;
+        let (channel, gap) = page.gap.as_ref().expect("one a page");
+        assert_eq!((gap.after, gap.why), (None, Why::Epoch));
+        gaps.push(channel.to_string());
+        got.extend(texts(&page).into_iter().map(str::to_owned));
+        from = From::Cursor(page.cursor.to_string().parse().unwrap());
+    }
+    assert_eq!((gaps, got), (names.map(String::from).to_vec(), names.map(String::from).to_vec()));
+    assert!(read(&node, &names, from, 9).await.gap.is_none());
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_page_says_when_its_newest_was_stored() {
     let node = node();
     assert_eq!(read(&node, &["a"], From::Latest, 9).await.newest_ms, None);

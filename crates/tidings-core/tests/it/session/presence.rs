@@ -155,11 +155,9 @@ async fn who_is_counted() {
 
 #[tokio::test(start_paused = true)]
 async fn a_refused_subscription_is_not_here() {
-    let clock = Clock::simulated(BEGAN_MS);
-    let broker = Arc::new(Memory::start(clock.clone(), ROOM, 1 << 40));
-    let node = Node::over(broker, clock, namespaces(), 1, 7);
+    let node = Node::new(namespaces());
     let session = node.open(&of_user("u1", &[], &[])).unwrap();
-    let refused = session.follow(want(&["room:a", "room:b"], From::Latest)).await;
-    assert_eq!(refused.map(|_| ()).unwrap_err().code, Code::Overloaded);
+    let refused = session.follow(want(&["room:a", "nowhere:b"], From::Latest)).await;
+    assert_eq!(refused.map(|_| ()).unwrap_err().code, Code::UnknownNamespace);
     assert!(here(&node).await.is_empty());
 }

@@ -130,6 +130,14 @@ async fn last_event_id_beats_after_and_is_never_refused() {
             (&json!("epoch"), &Value::Null, &Value::Null)
         );
         assert!(stream.event().await.ends_with("data: 1"), "then everything kept");
+        // Cut between the first block and the gap: the id that the browser kept finds the gap again.
+        let mut cut = node.raw().await;
+        cut.send(request(ORDERS, &format!("Last-Event-ID: {unreadable}\r\n"))).await;
+        cut.head().await;
+        let (_, _, kept) = first(&cut.block().await);
+        drop(cut);
+        let again = open(ORDERS, &kept).await.event().await;
+        assert!(again.starts_with("event: tidings.gap\n") && again.contains(r#""after":null"#), "{again}");
     }
     let refused = node.get(&format!("{ORDERS}?after=nonsense")).header("accept", "text/event-stream").await;
     refused.problem(400, "bad-cursor");
