@@ -2,14 +2,17 @@
 
 mod identity;
 mod subscription;
+mod writer;
 
 use std::collections::HashSet;
+use std::future::pending;
 use std::sync::Arc;
+use std::time::Duration;
 
 use crate::error::{Code, Error, Result, Stored};
 use crate::feed::Bell;
 use crate::hub::Shared;
-use crate::log::{Appended, Channel, Cursor, Draft, Found, Gap, Limit, Message, Position, Start};
+use crate::log::{Channel, Cursor, Found, Gap, Limit, Message, Position, Start};
 use crate::policy::{Delivery, Namespace, Publish, Subscribe};
 use crate::presence::Roster;
 use crate::reader::Reader;
@@ -17,6 +20,7 @@ use crate::reader::Reader;
 pub use identity::{Client, Credentials, Identity, Keys};
 pub use subscription::{Batch, End, Fact, Subscription};
 use subscription::{Joined, weakest};
+pub use writer::{Stopped, Writer};
 
 /// A client whose credentials are verified.
 #[derive(Clone)]
@@ -70,23 +74,6 @@ pub struct Read {
     pub delivery: Delivery,
 }
 
-/// The right to publish to one channel.
-pub struct Writer {
-    hub: Arc<Shared>,
-    channel: Channel,
-    namespace: Arc<Namespace>,
-    from: Option<Arc<str>>,
-}
-
-/// An append of which a prefix was stored.
-#[derive(Debug)]
-pub struct Stopped {
-    /// The messages that are stored.
-    pub stored: Vec<Appended>,
-    /// Why the rest is not.
-    pub error: Error,
-}
-
 /// A channel whose start is found.
 struct Place {
     channel: Channel,
@@ -131,6 +118,37 @@ impl Session {
     /// Milliseconds since the Unix epoch, by the node's clock.
     pub fn now_ms(&self) -> u64 {
         self.hub.clock.now_ms()
+    }
+
+    /// Checks that a live read can begin: it ends at its token's `exp`, without leeway. One that begins after
+    /// that could only end at once, and would come back, and end at once, for as long as the leeway lasts.
+    pub fn may_stay(&self) -> Result<()> {
+        match self.expires_ms() {
+            Some(at_ms) if at_ms <= self.now_ms() => Err(Error::new(
+                Code::TokenExpired,
+                "the token has expired, and a live read ends with its token",
+            )),
+            Some(_) | None => Ok(()),
+        }
+    }
+
+    /// Waits for what cuts a request short whose body is still arriving: the node drains, or the token would
+    /// be accepted no more.
+    pub async fn cut(&self) -> Error {
+        let expired = async {
+            let Identity::Client(client) = &self.identity else { return pending().await };
+            loop {
+                match client.refused_ms().saturating_sub(self.now_ms()) {
+                    0 => return,
+                    left_ms => tokio::time::sleep(Duration::from_millis(left_ms)).await,
+                }
+            }
+        };
+        let error = tokio::select! {
+            () = self.hub.drained() => Error::new(Code::Draining, "this node is shutting down"),
+            () = expired => Error::new(Code::TokenExpired, "the token expired before the body had arrived"),
+        };
+        error.stored(Stored::No)
     }
 
     /// Checks the right to administer: an API key.
@@ -250,11 +268,11 @@ impl Session {
         Ok(Subscription::new(self.hub.clone(), joined))
     }
 
-    /// Counts a long-poll as presence until some time after its last request.
+    /// Counts a request of a long-poll that was answered at once as presence, until some time after it.
     pub fn linger(&self, channels: &[Channel]) {
         for channel in channels {
             if let Ok(namespace) = self.hub.policy.of(channel)
-                && let Some(member) = self.enter(channel, &namespace)
+                && let Some(mut member) = self.enter(channel, &namespace)
             {
                 member.linger();
             }
@@ -388,54 +406,6 @@ fn turn(places: &[Place]) -> usize {
     let sum = places.iter().fold(0u64, |sum, place| sum.wrapping_add(place.found.at.offset));
     let mixed = sum.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 32;
     usize::try_from(mixed).unwrap_or(0) % places.len().max(1)
-}
-
-impl Writer {
-    /// The largest message that it takes, in bytes.
-    pub fn message_bytes_max(&self) -> usize {
-        self.hub.limits.message_bytes
-    }
-
-    /// A draft's id where its publisher gave none: unique on all nodes.
-    pub fn new_id(&self) -> Box<str> {
-        self.hub.ids.next()
-    }
-
-    /// Checks a draft against the limits of this node.
-    pub fn check(&self, draft: &Draft) -> Result<()> {
-        let (bytes, most) = (draft.payload.bytes.len(), self.hub.limits.message_bytes);
-        if bytes > most {
-            return Err(Error::new(
-                Code::TooLarge,
-                format!("the message has {bytes} bytes, of at most {most}"),
-            ));
-        }
-        Ok(())
-    }
-
-    /// Stores drafts in order; see [`crate::broker::Broker::append`].
-    pub async fn append(&self, mut drafts: Vec<Draft>) -> Result<Vec<Appended>, Stopped> {
-        let stop = |error: Error| Stopped { stored: Vec::new(), error };
-        if self.hub.is_draining() {
-            return Err(stop(Error::new(Code::Draining, "this node is shutting down").stored(Stored::No)));
-        }
-        for draft in &mut drafts {
-            self.check(draft).map_err(stop)?;
-            draft.from.clone_from(&self.from);
-        }
-        let result = self.hub.broker.append(&self.channel, drafts, &self.namespace.rules()).await;
-        match result {
-            Ok(appended) => {
-                let new = appended.iter().filter(|one| !one.duplicate).count() as u64;
-                self.hub.metrics.published(self.channel.namespace(), new);
-                Ok(appended)
-            }
-            Err(failed) => {
-                let stored = failed.error.stored();
-                Err(Stopped { stored: failed.stored, error: Error::from(failed.error).stored(stored) })
-            }
-        }
-    }
 }
 
 impl Found {

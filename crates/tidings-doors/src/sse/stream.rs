@@ -31,8 +31,10 @@ pub(super) struct Stream {
 
 /// How a stream ended.
 enum Ended {
-    /// The last block is written or pending.
-    ByUs,
+    /// All that was asked for has been written.
+    Limit,
+    /// The last block is written or pending; the client is to come back.
+    Cut,
     ByPeer,
 }
 
@@ -71,17 +73,25 @@ impl Stream {
     pub(super) async fn run(mut self, mut socket: Socket) {
         let mut ignored = 0;
         let ended = poll_fn(|cx| self.poll(cx, &mut socket, &mut ignored)).await;
-        if let Ok(Ended::ByUs) = ended {
-            self.subscription.left_cleanly();
-            let flushed = poll_fn(|cx| self.out.poll_flush(cx, &mut socket));
-            // A peer that takes nothing now loses no message: it has its cursor.
-            if let Ok(Ok(())) = tokio::time::timeout(LAST_WRITE, flushed).await {
-                // Boxed: a stream that lives for hours must not hold room for its last second.
-                Box::pin(socket.linger()).await;
-            }
-        } else if let Ok(Ended::ByPeer) = ended {
+        let Ok(ended) = ended else { return };
+        if let Ended::Limit | Ended::ByPeer = ended {
             self.subscription.left_cleanly();
         }
+        let mut out = std::mem::take(&mut self.out);
+        // The read is over, however long the last block takes to leave.
+        drop(self);
+        if let Ended::ByPeer = ended {
+            return;
+        }
+        // Boxed: a stream that lives for hours must not hold room for its last second.
+        Box::pin(async move {
+            let flushed = poll_fn(|cx| out.poll_flush(cx, &mut socket));
+            // A peer that takes nothing now loses no message: it has its cursor.
+            if let Ok(Ok(())) = tokio::time::timeout(LAST_WRITE, flushed).await {
+                socket.linger().await;
+            }
+        })
+        .await;
     }
 
     fn poll(
@@ -98,13 +108,13 @@ impl Stream {
                 break;
             }
             if self.left == Some(0) {
-                return Poll::Ready(Ok(Ended::ByUs));
+                return Poll::Ready(Ok(Ended::Limit));
             }
             match self.poll_items(cx, socket)? {
                 Poll::Ready(Ok(())) => self.wrote = Instant::now(),
                 Poll::Ready(Err(end)) => {
                     self.say_end(&end);
-                    return Poll::Ready(Ok(Ended::ByUs));
+                    return Poll::Ready(Ok(Ended::Cut));
                 }
                 Poll::Pending => break,
             }
@@ -202,7 +212,7 @@ impl Stream {
             if let Some(ms) = self.subscription.expires_in_ms() {
                 if ms == 0 {
                     self.say_end(&End::Expired);
-                    return Poll::Ready(Ok(Ended::ByUs));
+                    return Poll::Ready(Ok(Ended::Cut));
                 }
                 at = at.min(now + Duration::from_millis(ms));
             }

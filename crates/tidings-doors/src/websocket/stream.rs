@@ -62,26 +62,21 @@ impl Stream {
     /// Runs until either side closes.
     pub(super) async fn run(mut self, mut connection: Connection) {
         connection.push(greeting::greeting(&self.subscription));
+        let ended = poll_fn(|cx| self.poll(cx, &mut connection)).await;
+        // Who is told to come back counts as lost for as long as that may take.
+        if let Ended::Limit | Ended::Error(Code::TooLarge) | Ended::Closed(Closed::ByPeer(_)) = ended {
+            self.subscription.left_cleanly();
+        }
+        // The read is over, however long the peer takes to close: the places are in its hands.
+        drop(self);
         // The ends are boxed: a stream that lives for hours must not hold room for its last second.
-        match poll_fn(|cx| self.poll(cx, &mut connection)).await {
-            Ended::Limit => {
-                self.subscription.left_cleanly();
-                Box::pin(connection.close(1000, "")).await;
-            }
+        match ended {
+            Ended::Limit => Box::pin(connection.close(1000, "")).await,
             Ended::Error(code) => {
-                self.subscription.left_cleanly();
-                // The places are in the client's hands: nothing here is needed to close.
-                drop(self);
                 let (code, reason) = greeting::goodbye(code);
                 Box::pin(connection.close(code, &reason)).await;
             }
-            Ended::Closed(closed) => {
-                if let Closed::ByPeer(_) = closed {
-                    self.subscription.left_cleanly();
-                }
-                drop(self);
-                Box::pin(end(connection, closed)).await;
-            }
+            Ended::Closed(closed) => Box::pin(end(connection, closed)).await,
         }
     }
 

@@ -1,0 +1,73 @@
+//! The right to publish to one channel, and what comes of it.
+
+use std::sync::Arc;
+
+use crate::error::{Code, Error, Result, Stored};
+use crate::hub::Shared;
+use crate::log::{Appended, Channel, Draft};
+use crate::policy::Namespace;
+
+/// The right to publish to one channel.
+pub struct Writer {
+    pub(super) hub: Arc<Shared>,
+    pub(super) channel: Channel,
+    pub(super) namespace: Arc<Namespace>,
+    pub(super) from: Option<Arc<str>>,
+}
+
+/// An append of which a prefix was stored.
+#[derive(Debug)]
+pub struct Stopped {
+    /// The messages that are stored.
+    pub stored: Vec<Appended>,
+    /// Why the rest is not.
+    pub error: Error,
+}
+
+impl Writer {
+    /// The largest message that it takes, in bytes.
+    pub fn message_bytes_max(&self) -> usize {
+        self.hub.limits.message_bytes
+    }
+
+    /// A draft's id where its publisher gave none: unique on all nodes.
+    pub fn new_id(&self) -> Box<str> {
+        self.hub.ids.next()
+    }
+
+    /// Checks a draft against the limits of this node.
+    pub fn check(&self, draft: &Draft) -> Result<()> {
+        let (bytes, most) = (draft.payload.bytes.len(), self.hub.limits.message_bytes);
+        if bytes > most {
+            return Err(Error::new(
+                Code::TooLarge,
+                format!("the message has {bytes} bytes, of at most {most}"),
+            ));
+        }
+        Ok(())
+    }
+
+    /// Stores drafts in order; see [`crate::broker::Broker::append`].
+    pub async fn append(&self, mut drafts: Vec<Draft>) -> Result<Vec<Appended>, Stopped> {
+        let stop = |error: Error| Stopped { stored: Vec::new(), error };
+        if self.hub.is_draining() {
+            return Err(stop(Error::new(Code::Draining, "this node is shutting down").stored(Stored::No)));
+        }
+        for draft in &mut drafts {
+            self.check(draft).map_err(stop)?;
+            draft.from.clone_from(&self.from);
+        }
+        let result = self.hub.broker.append(&self.channel, drafts, &self.namespace.rules()).await;
+        match result {
+            Ok(appended) => {
+                let new = appended.iter().filter(|one| !one.duplicate).count() as u64;
+                self.hub.metrics.published(self.channel.namespace(), new);
+                Ok(appended)
+            }
+            Err(failed) => {
+                let stored = failed.error.stored();
+                Err(Stopped { stored: failed.stored, error: Error::from(failed.error).stored(stored) })
+            }
+        }
+    }
+}
