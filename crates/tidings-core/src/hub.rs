@@ -7,6 +7,7 @@ use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use parking_lot::Mutex;
 use slab::Slab;
+use tokio::sync::Notify;
 
 use crate::broker::{Broker, BrokerError};
 use crate::clock::Clock;
@@ -69,6 +70,8 @@ pub(crate) struct Shared {
     /// The bell of each live subscription, to wake it when the node drains.
     pub(crate) bells: Mutex<Slab<Arc<Bell>>>,
     draining: AtomicBool,
+    /// Wakes those who wait for the node to drain.
+    drained: Notify,
 }
 
 /// Makes message ids: the node's incarnation and a counter.
@@ -87,6 +90,7 @@ impl Hub {
             ids: Ids { incarnation, next: AtomicU64::new(0) },
             bells: Mutex::default(),
             draining: AtomicBool::new(false),
+            drained: Notify::new(),
             broker,
             policy,
             keys,
@@ -124,6 +128,7 @@ impl Control {
     /// Ends every subscription with [`crate::session::End::Draining`] and refuses new ones.
     pub fn drain(&self) {
         self.shared.draining.store(true, Ordering::SeqCst);
+        self.shared.drained.notify_waiters();
         for (_, bell) in self.shared.bells.lock().iter() {
             bell.wake();
         }
@@ -153,6 +158,16 @@ impl Control {
 impl Shared {
     pub(crate) fn is_draining(&self) -> bool {
         self.draining.load(Ordering::Relaxed)
+    }
+
+    /// Waits until the node drains.
+    pub(crate) async fn drained(&self) {
+        let mut drained = std::pin::pin!(self.drained.notified());
+        // From here on a drain wakes this; one that began before is seen.
+        drained.as_mut().enable();
+        if !self.draining.load(Ordering::SeqCst) {
+            drained.await;
+        }
     }
 }
 

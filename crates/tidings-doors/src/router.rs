@@ -152,12 +152,18 @@ async fn read(
     single: bool,
 ) -> Result<Response> {
     let channels = channels(names)?;
-    let session = open(doors, request, &channels)?;
-    session.may_read(&channels)?;
     let transport = match request.method {
         Method::HEAD => Transport::Poll,
         _ => Transport::of(&request.headers, &request.query),
     };
+    let session = open(doors, request, &channels)?;
+    if transport != Transport::Poll {
+        session.may_stay()?;
+    }
+    session.may_read(&channels)?;
+    if channels.is_empty() {
+        return Err(Error::new(Code::BadQuery, "name at least one `channel`"));
+    }
     let default = match transport {
         Transport::WebSocket | Transport::Sse => Start::Latest,
         Transport::LongPoll | Transport::Poll => Start::Earliest,
@@ -167,8 +173,10 @@ async fn read(
     Ok(match transport {
         Transport::WebSocket => websocket::read(doors, request, session, want, reading, single).await,
         Transport::Sse => sse::read(doors, request, &session, want, reading, single).await,
-        Transport::LongPoll => poll::read(request, &session, want, reading, request.query.wait_ms()?).await,
-        Transport::Poll => poll::read(request, &session, want, reading, None).await,
+        Transport::LongPoll => {
+            poll::read(doors, request, &session, want, reading, request.query.wait_ms()?).await
+        }
+        Transport::Poll => poll::read(doors, request, &session, want, reading, None).await,
     })
 }
 
@@ -191,9 +199,6 @@ fn channels<'a>(names: impl Iterator<Item = &'a str>) -> Result<Vec<Channel>> {
             let detail = format!("the request names more than {} channels", Cursor::CHANNELS_MAX);
             return Err(Error::new(Code::TooManyChannels, detail));
         }
-    }
-    if channels.is_empty() {
-        return Err(Error::new(Code::BadQuery, "name at least one `channel`"));
     }
     Ok(channels)
 }

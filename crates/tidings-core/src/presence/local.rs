@@ -24,10 +24,13 @@ pub(super) struct Local {
     refreshed_ms: u64,
 }
 
+/// One user's connections to one channel. Times are milliseconds since the Unix epoch.
 #[derive(Debug)]
 struct Here {
-    connections: usize,
-    stays_until_ms: u64,
+    /// Since when each open connection counts, oldest first.
+    open: Vec<u64>,
+    /// The same of connections that ended and may come back, and until when they count.
+    away: Vec<(u64, u64)>,
     present: Present,
 }
 
@@ -35,39 +38,59 @@ struct Here {
 pub(super) type Changes = Vec<(Place, Option<Present>)>;
 
 impl Local {
-    pub(super) fn enter(&mut self, place: &Place, info: Option<Box<str>>, now_ms: u64) {
-        if let Some(here) = self.here.get_mut(place) {
-            here.connections += 1;
-            return;
+    /// Counts a connection, and gives since when: one that may be the return of another takes its place.
+    pub(super) fn enter(&mut self, place: &Place, info: Option<Box<str>>, now_ms: u64) -> u64 {
+        let here = self.here.entry(place.clone()).or_insert_with(|| Here {
+            open: Vec::new(),
+            away: Vec::new(),
+            present: Present { user: place.user.clone(), info: None, since_ms: 0, told_ms: 0 },
+        });
+        here.away.retain(|(_, until_ms)| *until_ms > now_ms);
+        let since_ms = match here.away.is_empty() {
+            true => now_ms,
+            false => here.away.remove(0).0,
+        };
+        let at = here.open.partition_point(|one| *one <= since_ms);
+        here.open.insert(at, since_ms);
+        let before = here.present.clone();
+        here.present.since_ms = here.oldest_ms().unwrap_or(since_ms);
+        // A token that says nothing of the user takes nothing back.
+        if info.is_some() && here.present.info != info {
+            (here.present.info, here.present.told_ms) = (info, now_ms);
         }
-        let present = Present { user: place.user.clone(), info, since_ms: now_ms };
-        self.changed.insert(place.clone(), Some(present.clone()));
-        self.here.insert(place.clone(), Here { connections: 1, stays_until_ms: now_ms, present });
+        if here.present != before {
+            self.changed.insert(place.clone(), Some(here.present.clone()));
+        }
+        since_ms
     }
 
-    pub(super) fn leave(&mut self, place: &Place, until_ms: u64) {
+    /// Ends a connection that counts since `since_ms`; it still does until `until_ms`.
+    pub(super) fn leave(&mut self, place: &Place, since_ms: u64, until_ms: u64) {
         let Some(here) = self.here.get_mut(place) else { return };
-        here.connections -= 1;
-        here.stays_until_ms = here.stays_until_ms.max(until_ms);
-        if here.connections == 0 {
-            self.due.insert((here.stays_until_ms, place.clone()));
-        }
+        let Ok(at) = here.open.binary_search(&since_ms) else { return };
+        here.open.remove(at);
+        let away = (since_ms, until_ms);
+        let at = here.away.partition_point(|one| *one <= away);
+        here.away.insert(at, away);
+        self.due.insert((until_ms, place.clone()));
     }
 
-    /// Removes those whose time is up.
+    /// Removes connections whose time is up, and members who have no other.
     pub(super) fn let_go(&mut self, now_ms: u64) {
-        while let Some((at_ms, _)) = self.due.first() {
-            if *at_ms > now_ms {
-                break;
-            }
-            let Some((_, place)) = self.due.pop_first() else { break };
-            let gone = self
-                .here
-                .get(&place)
-                .is_some_and(|here| here.connections == 0 && here.stays_until_ms <= now_ms);
-            if gone {
-                self.here.remove(&place);
-                self.changed.insert(place, None);
+        while self.due.first().is_some_and(|(at_ms, _)| *at_ms <= now_ms) {
+            let Some((_, place)) = self.due.pop_first() else { return };
+            let Some(here) = self.here.get_mut(&place) else { continue };
+            here.away.retain(|(_, until_ms)| *until_ms > now_ms);
+            match here.oldest_ms() {
+                None => {
+                    self.here.remove(&place);
+                    self.changed.insert(place, None);
+                }
+                Some(oldest_ms) if oldest_ms != here.present.since_ms => {
+                    here.present.since_ms = oldest_ms;
+                    self.changed.insert(place, Some(here.present.clone()));
+                }
+                Some(_) => {}
             }
         }
     }
@@ -78,6 +101,11 @@ impl Local {
             return;
         }
         self.refreshed_ms = now_ms;
+        self.write_again();
+    }
+
+    /// Marks every member to be written again.
+    pub(super) fn write_again(&mut self) {
         for (place, here) in &self.here {
             self.changed.insert(place.clone(), Some(here.present.clone()));
         }
@@ -109,5 +137,13 @@ impl Local {
         let first = Place { channel: channel.clone(), user: "".into() };
         let of_channel = self.here.range(first..).take_while(|(place, _)| place.channel == *channel);
         of_channel.map(|(_, here)| here.present.clone()).collect()
+    }
+}
+
+impl Here {
+    /// Since when the oldest connection counts that is open, or may come back.
+    fn oldest_ms(&self) -> Option<u64> {
+        let away = self.away.first().map(|(since_ms, _)| since_ms);
+        self.open.first().into_iter().chain(away).min().copied()
     }
 }

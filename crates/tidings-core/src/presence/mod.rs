@@ -1,28 +1,32 @@
 //! Who is in a channel: joins and leaves in a companion log, folded to members.
 //!
-//! Each node writes a record when a user's first connection on it opens and
-//! when the last is gone, under its own incarnation, into a compacted log that
-//! belongs to the channel. One log of leases says which nodes live; what a dead
-//! node wrote ends with its lease. So cost grows with changes, and it works on
-//! every broker.
+//! Each node writes a record when a user's first connection on it opens, when
+//! the last is gone, and when what is said of the user changes, under its own
+//! incarnation, into a compacted log that belongs to the channel. One log of
+//! leases says which nodes live; what a dead node wrote ends with its lease. So
+//! cost grows with changes, and it works on every broker. Who asks reads what
+//! was written since somebody asked last.
 
+mod fold;
 mod local;
 mod roster;
 
+use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
 use parking_lot::Mutex;
-use serde_json::json;
+use serde::{Deserialize, Serialize};
 use tokio::sync::Notify;
 
 use crate::broker::{AppendError, Broker, answer_append};
 use crate::clock::Clock;
 use crate::error::Result;
-use crate::log::{Below, Channel, Draft, Kind, Once, Payload, Retain, Rules};
+use crate::log::{Below, Channel, Draft, Kind, Message, Once, Payload, Retain, Rules};
 use crate::session::Client;
 
+use fold::{Fold, Folds};
 use local::{Local, Place};
 pub use roster::{Present, Roster};
 
@@ -37,13 +41,31 @@ struct Shared {
     incarnation: u64,
     local: Mutex<Local>,
     changed: Notify,
+    /// Until when each node lives.
+    leases: tokio::sync::Mutex<Fold<u64>>,
+    /// What the other nodes say of a channel.
+    others: Folds<Present>,
 }
 
 /// One connection of one user to one channel. Dropping it leaves, as if the connection was lost.
 pub(crate) struct Member {
     shared: Arc<Shared>,
     place: Place,
+    since_ms: u64,
     stays_ms: u64,
+}
+
+/// When the lease is due again, and the epoch of the log that it was last written to.
+#[derive(Default)]
+struct Renewal {
+    due_ms: u64,
+    epoch: Option<u64>,
+}
+
+/// A node's word that it lives.
+#[derive(Serialize, Deserialize)]
+struct Lease {
+    until_ms: u64,
 }
 
 /// A clean close: back within this, and nobody learns of it.
@@ -71,14 +93,21 @@ const RULES: Rules = Rules {
 impl Presence {
     /// Starts this node's part. Its task ends with the value.
     pub(crate) fn start(broker: Arc<dyn Broker>, clock: Clock, incarnation: u64) -> Self {
-        let local = Mutex::new(Local::default());
-        let shared = Arc::new(Shared { broker, clock, incarnation, local, changed: Notify::new() });
+        let shared = Arc::new(Shared {
+            broker,
+            clock,
+            incarnation,
+            local: Mutex::default(),
+            changed: Notify::new(),
+            leases: tokio::sync::Mutex::default(),
+            others: Folds::default(),
+        });
         let weak = Arc::downgrade(&shared);
         tokio::spawn(async move {
-            let mut renew_at_ms = 0;
+            let mut renewal = Renewal::default();
             loop {
                 let Some(shared) = weak.upgrade() else { return };
-                let wait = shared.work(&mut renew_at_ms).await;
+                let wait = shared.work(&mut renewal).await;
                 let changed = async {
                     shared.changed.notified().await;
                 };
@@ -93,42 +122,65 @@ impl Presence {
     pub(crate) fn enter(&self, channel: &Channel, client: &Client) -> Option<Member> {
         let place = Place { channel: channel.clone(), user: client.user.clone()? };
         let info = client.info.as_ref().map(|info| info.get().into());
-        self.shared.local.lock().enter(&place, info, self.shared.clock.now_ms());
+        let since_ms = self.shared.local.lock().enter(&place, info, self.shared.clock.now_ms());
         self.shared.changed.notify_one();
-        Some(Member { shared: self.shared.clone(), place, stays_ms: STAY_LOST_MS })
+        Some(Member { shared: self.shared.clone(), place, since_ms, stays_ms: STAY_LOST_MS })
     }
 
     /// Who is in a channel, on all nodes.
     pub(crate) async fn roster(&self, channel: &Channel) -> Result<Roster> {
-        // What this node knows and has not written yet counts as well.
-        let Shared { broker, clock, incarnation, .. } = &*self.shared;
-        let mut roster = roster::Fold::new(*incarnation, clock.now_ms());
-        roster.read_leases(broker, &leases()).await?;
-        roster.read_records(broker, &companion(channel)).await?;
-        Ok(roster.finish(self.shared.local.lock().members(channel)))
+        let Shared { broker, clock, .. } = &*self.shared;
+        let now_ms = clock.now_ms();
+        let alive: HashSet<Box<str>> = {
+            let mut leases = self.shared.leases.lock().await;
+            leases.read_on(broker, &lease_log(), now_ms, Lease::until_ms).await?;
+            leases.iter().filter(|(_, until_ms)| **until_ms > now_ms).map(|(node, _)| node.into()).collect()
+        };
+        let log = companion(channel);
+        let others = self.shared.others.of(&log, now_ms);
+        let mut others = others.lock().await;
+        // What this node wrote, it knows better by itself: what is not written yet counts as well.
+        let own = self.shared.node();
+        let record = |message: &Message| match node_of(message.key.as_deref().unwrap_or("")) == own {
+            true => None,
+            false => Present::from_json(&message.payload.bytes),
+        };
+        others.read_on(broker, &log, now_ms, record).await?;
+        let others = others.iter().filter(|(key, _)| alive.contains(node_of(key)));
+        let own = {
+            let mut local = self.shared.local.lock();
+            local.let_go(clock.now_ms());
+            local.members(channel)
+        };
+        Ok(Roster::of(others.map(|(_, present)| present.clone()).chain(own)))
     }
 }
 
 impl Shared {
     /// Does what is due, and says how long nothing else will be.
-    async fn work(&self, renew_at_ms: &mut u64) -> Duration {
+    async fn work(&self, renewal: &mut Renewal) -> Duration {
         let now_ms = self.clock.now_ms();
+        self.others.forget(now_ms);
         let (due, occupied) = {
             let mut local = self.local.lock();
             local.let_go(now_ms);
             local.refresh(now_ms, REFRESH_MS);
             (local.take_changes(), !local.is_empty())
         };
-        if occupied && now_ms >= *renew_at_ms {
-            if self.renew_lease(now_ms).await.is_err() {
+        if occupied && now_ms >= renewal.due_ms {
+            let Ok(epoch) = self.renew_lease(now_ms).await else {
                 self.local.lock().put_back(due);
                 return RETRY;
+            };
+            // Another epoch: the broker lost what was written, of this log and of all others.
+            if renewal.epoch.replace(epoch).is_some_and(|before| before != epoch) {
+                self.local.lock().write_again();
             }
-            *renew_at_ms = now_ms + RENEW.as_millis() as u64;
+            renewal.due_ms = now_ms + RENEW.as_millis() as u64;
         }
         let mut due = due.into_iter();
         while let Some((place, record)) = due.next() {
-            let key = format!("{:016x}/{}", self.incarnation, place.user);
+            let key = format!("{}/{}", self.node(), place.user);
             let data = match &record {
                 Some(present) => present.to_json(),
                 None => "null".into(),
@@ -145,12 +197,19 @@ impl Shared {
         until_due.unwrap_or(RENEW).min(RENEW)
     }
 
-    async fn renew_lease(&self, now_ms: u64) -> Result<(), AppendError> {
-        let data = json!({ "until_ms": now_ms + LEASE_MS }).to_string();
-        self.write(&leases(), format!("{:016x}", self.incarnation), data).await
+    /// Gives the epoch of the log that the lease was written to.
+    async fn renew_lease(&self, now_ms: u64) -> Result<u64, AppendError> {
+        // A struct of a number always serialises.
+        let data = serde_json::to_string(&Lease { until_ms: now_ms + LEASE_MS }).unwrap_or_default();
+        self.write(&lease_log(), self.node(), data).await
     }
 
-    async fn write(&self, channel: &Channel, key: String, data: String) -> Result<(), AppendError> {
+    /// The name of this node, and of this life of it.
+    fn node(&self) -> String {
+        format!("{:016x}", self.incarnation)
+    }
+
+    async fn write(&self, channel: &Channel, key: String, data: String) -> Result<u64, AppendError> {
         let draft = Draft {
             id: key.as_str().into(),
             once: Once::No,
@@ -159,7 +218,8 @@ impl Shared {
             payload: Payload { kind: Kind::Json, bytes: Bytes::from(data) },
             from: None,
         };
-        answer_append(self.broker.append(channel, vec![draft], &RULES)).await.map(drop)
+        let appended = answer_append(self.broker.append(channel, vec![draft], &RULES)).await?;
+        Ok(appended.first().map_or(0, |one| one.position.epoch))
     }
 }
 
@@ -169,16 +229,22 @@ impl Member {
         self.stays_ms = STAY_CLEAN_MS;
     }
 
-    /// Ends this request of a long-poll; the user stays for the next.
-    pub(crate) fn linger(mut self) {
+    /// Says that this is a request of a long-poll: the user stays for the next, however it ends.
+    pub(crate) fn linger(&mut self) {
         self.stays_ms = STAY_POLL_MS;
+    }
+}
+
+impl Lease {
+    fn until_ms(message: &Message) -> Option<u64> {
+        serde_json::from_slice::<Lease>(&message.payload.bytes).ok().map(|lease| lease.until_ms)
     }
 }
 
 impl Drop for Member {
     fn drop(&mut self) {
         let until_ms = self.shared.clock.now_ms() + self.stays_ms;
-        self.shared.local.lock().leave(&self.place, until_ms);
+        self.shared.local.lock().leave(&self.place, self.since_ms, until_ms);
         self.shared.changed.notify_one();
     }
 }
@@ -187,6 +253,11 @@ fn companion(channel: &Channel) -> Channel {
     Channel::internal("presence", channel.as_str())
 }
 
-fn leases() -> Channel {
+fn lease_log() -> Channel {
     Channel::internal("nodes", "leases")
+}
+
+/// The node that wrote a record, by its key.
+fn node_of(key: &str) -> &str {
+    key.split_once('/').map_or("", |(node, _)| node)
 }

@@ -4,7 +4,8 @@ use std::sync::Arc;
 
 use jsonwebtoken::errors::ErrorKind;
 use jsonwebtoken::{Algorithm, DecodingKey, Validation, decode};
-use serde::Deserialize;
+use serde::de::{DeserializeOwned, Error as _};
+use serde::{Deserialize, Deserializer};
 use serde_json::value::RawValue;
 use sha2::{Digest, Sha256};
 use subtle::ConstantTimeEq;
@@ -63,18 +64,19 @@ struct Claims {
     sub: Option<String>,
     exp: serde_json::Number,
     nbf: Option<serde_json::Number>,
-    #[serde(default)]
-    tidings: Rights,
+    tidings: Option<Object<Rights>>,
 }
 
+/// A null is an absence, as in the other claims.
 #[derive(Deserialize, Default)]
 struct Rights {
-    #[serde(default)]
-    subscribe: Vec<String>,
-    #[serde(default)]
-    publish: Vec<String>,
+    subscribe: Option<Vec<String>>,
+    publish: Option<Vec<String>>,
     info: Option<Box<RawValue>>,
 }
+
+/// A JSON object. A derived reader takes the fields from an array as well, by their order.
+struct Object<T>(T);
 
 /// Clocks of two machines may differ by this much.
 const LEEWAY_MS: u64 = 5_000;
@@ -132,15 +134,16 @@ impl Keys {
         validation.validate_exp = false;
         validation.validate_aud = false;
         validation.required_spec_claims.clear();
-        let token = decode::<Claims>(text, secret, &validation).map_err(|error| refused(error.kind()))?;
+        let token =
+            decode::<Object<Claims>>(text, secret, &validation).map_err(|error| refused(error.kind()))?;
         if token.header.crit.is_some() {
             // RFC 7515, 4.1.11. The library does not look at it.
             return Err(Error::new(Code::BadToken, "the token's header has a `crit` that this server lacks"));
         }
-        let claims = token.claims;
+        let Object(claims) = token.claims;
         let expires_ms = milliseconds(&claims.exp)
             .ok_or_else(|| Error::new(Code::BadToken, "the token's `exp` is not a time"))?;
-        if expires_ms.saturating_add(LEEWAY_MS) <= now_ms {
+        if refused_ms(expires_ms) <= now_ms {
             return Err(Error::new(Code::TokenExpired, "the token has expired"));
         }
         let begins_ms = claims.nbf.as_ref().map_or(Some(0), milliseconds);
@@ -151,18 +154,24 @@ impl Keys {
             }
             Some(_) => {}
         }
-        let patterns = |texts: Vec<String>| texts.into_iter().map(Pattern).collect();
+        let rights = claims.tidings.map(|Object(rights)| rights).unwrap_or_default();
+        let patterns = |texts: Option<Vec<String>>| texts.into_iter().flatten().map(Pattern).collect();
         Ok(Client {
             user: claims.sub.filter(|sub| !sub.is_empty()).map(Arc::from),
             expires_ms,
-            info: claims.tidings.info,
-            subscribe: patterns(claims.tidings.subscribe),
-            publish: patterns(claims.tidings.publish),
+            info: rights.info,
+            subscribe: patterns(rights.subscribe),
+            publish: patterns(rights.publish),
         })
     }
 }
 
 impl Client {
+    /// When the token is accepted no more, in milliseconds since the Unix epoch.
+    pub(super) fn refused_ms(&self) -> u64 {
+        refused_ms(self.expires_ms)
+    }
+
     /// Whether the token lists the channel for reading.
     pub fn may_subscribe(&self, channel: &Channel) -> bool {
         self.subscribe.iter().any(|pattern| pattern.covers(channel))
@@ -183,6 +192,16 @@ impl Pattern {
     }
 }
 
+impl<'de, T: DeserializeOwned> Deserialize<'de> for Object<T> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = Box::<RawValue>::deserialize(deserializer)?;
+        if !text.get().starts_with('{') {
+            return Err(D::Error::custom("not an object"));
+        }
+        serde_json::from_str(text.get()).map(Object).map_err(D::Error::custom)
+    }
+}
+
 impl std::fmt::Debug for Credentials {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str(match self {
@@ -191,6 +210,10 @@ impl std::fmt::Debug for Credentials {
             Credentials::Query(_) => "Query(…)",
         })
     }
+}
+
+fn refused_ms(expires_ms: u64) -> u64 {
+    expires_ms.saturating_add(LEEWAY_MS)
 }
 
 fn digest(text: &str) -> [u8; 32] {

@@ -6,11 +6,13 @@ mod start;
 mod subscription;
 mod writer;
 
+use std::future::pending;
 use std::sync::Arc;
+use std::time::Duration;
 
 use smallvec::SmallVec;
 
-use crate::error::{Code, Error, Result};
+use crate::error::{Code, Error, Result, Stored};
 use crate::feed::Bell;
 use crate::hub::Shared;
 use crate::log::Channel;
@@ -54,6 +56,37 @@ impl Session {
     /// Milliseconds since the Unix epoch, by the node's clock.
     pub fn now_ms(&self) -> u64 {
         self.hub.clock.now_ms()
+    }
+
+    /// Checks that a live read can begin: it ends at its token's `exp`, without leeway. One that begins after
+    /// that could only end at once, and would come back, and end at once, for as long as the leeway lasts.
+    pub fn may_stay(&self) -> Result<()> {
+        match self.expires_ms() {
+            Some(at_ms) if at_ms <= self.now_ms() => Err(Error::new(
+                Code::TokenExpired,
+                "the token has expired, and a live read ends with its token",
+            )),
+            Some(_) | None => Ok(()),
+        }
+    }
+
+    /// Waits for what cuts a request short whose body is still arriving: the node drains, or the token would
+    /// be accepted no more.
+    pub async fn cut(&self) -> Error {
+        let expired = async {
+            let Identity::Client(client) = &self.identity else { return pending().await };
+            loop {
+                match client.refused_ms().saturating_sub(self.now_ms()) {
+                    0 => return,
+                    left_ms => tokio::time::sleep(Duration::from_millis(left_ms)).await,
+                }
+            }
+        };
+        let error = tokio::select! {
+            () = self.hub.drained() => Error::new(Code::Draining, "this node is shutting down"),
+            () = expired => Error::new(Code::TokenExpired, "the token expired before the body had arrived"),
+        };
+        error.stored(Stored::No)
     }
 
     /// Checks the right to administer: an API key.
@@ -135,11 +168,11 @@ impl Session {
         Ok(Subscription::new(self.hub.clone(), joined))
     }
 
-    /// Counts a long-poll as presence until some time after its last request.
+    /// Counts a request of a long-poll that was answered at once as presence, until some time after it.
     pub fn linger(&self, channels: &[Channel]) {
         for channel in channels {
             if let Ok(namespace) = self.hub.policy.of(channel)
-                && let Some(member) = self.enter(channel, &namespace)
+                && let Some(mut member) = self.enter(channel, &namespace)
             {
                 member.linger();
             }

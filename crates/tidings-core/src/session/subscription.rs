@@ -209,6 +209,11 @@ impl Subscription {
         self.readers.get(reader as usize).map(Reader::at)
     }
 
+    /// Says that this is a request of a long-poll, so that its presence lasts until the next, however it ends.
+    pub fn linger(&mut self) {
+        self.members.iter_mut().for_each(Member::linger);
+    }
+
     /// Says that the client left in good order, so that its presence ends sooner.
     pub fn left_cleanly(&mut self) {
         self.members.iter_mut().for_each(Member::left_cleanly);

@@ -6,6 +6,8 @@ use http::{HeaderName, StatusCode};
 use serde::Serialize;
 use tidings_core::{Code, Cursor, Error, Retry, Stored};
 
+use crate::stream::come_back_ms;
+
 /// Where the reference of the codes is; a problem's `type` is this with the code as its fragment.
 const REFERENCE: &str = "https://github.com/tidings-rs/tidings/blob/main/docs/errors.md";
 
@@ -119,6 +121,8 @@ impl IntoResponse for Problem {
         }
         if let (Retry::After(ms), StatusCode::SERVICE_UNAVAILABLE) = (self.error.retry(), status(self.error))
         {
+            // Everybody meets a node that drains at once, and is not to come back at once.
+            let ms = if self.error == Code::Draining { come_back_ms() } else { ms };
             set(RETRY_AFTER, &ms.div_ceil(1_000).max(1).to_string());
         }
         reply.extensions_mut().insert(Counted(self.error));

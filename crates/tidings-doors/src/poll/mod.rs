@@ -10,13 +10,13 @@ use axum::body::Body;
 use axum::response::{IntoResponse, Response};
 use http::header::{CACHE_CONTROL, CONTENT_TYPE, ETAG, HeaderMap, HeaderValue, IF_NONE_MATCH, VARY};
 use http::{Method, StatusCode};
-use tidings_core::{Batch, Code, From, Read, Result, Session, Want};
+use tidings_core::{Batch, From, Read, Result, Session, Want};
 
-use crate::Request;
 use crate::http::problem::Problem;
 use crate::http::query::Reading;
 use crate::http::{DELIVERY, POLL_AFTER, VARY_READS};
-use crate::stream::spread;
+use crate::stream::{come_back_ms, spread};
+use crate::{Doors, Request};
 
 use page::Page;
 
@@ -26,6 +26,7 @@ const LIMIT_MAX: u64 = 1_000;
 
 /// Answers a read with a page; waits for it up to `wait_ms`.
 pub(crate) async fn read(
+    doors: &Doors,
     request: &Request,
     session: &Session,
     want: Want,
@@ -56,7 +57,7 @@ pub(crate) async fn read(
     };
     set(ETAG, &etag);
     set(DELIVERY, read.delivery.as_str());
-    set(POLL_AFTER, &poll_after(&read, session.now_ms()));
+    set(POLL_AFTER, &poll_after(&read, session.now_ms(), doors.hub.is_draining()));
     set(CACHE_CONTROL, if private { "private, no-cache" } else { "no-cache" });
     set(VARY, VARY_READS);
     if unchanged {
@@ -75,21 +76,15 @@ pub(crate) async fn read(
 async fn hold(session: &Session, want: Want, limit: usize, wait_ms: u64) -> Result<Read> {
     let channels = want.channels.clone();
     let default = want.default;
-    let first = session.read(want, limit).await;
-    let first = match first {
-        Ok(read) if read.messages.is_empty() && read.gap.is_none() && !read.more => read,
-        other => {
-            session.linger(&channels);
-            return other;
-        }
-    };
-    let again = Want { channels: channels.clone(), from: From::Cursor(first.cursor.clone()), default };
-    let mut subscription = match session.follow(again.clone()).await {
-        Ok(subscription) => subscription,
-        // The reader has its cursor, and comes back.
-        Err(error) if error.code == Code::Draining => return Ok(first),
-        Err(error) => return Err(error),
-    };
+    let first = session.read(want, limit).await?;
+    if !first.messages.is_empty() || first.gap.is_some() || first.more {
+        session.linger(&channels);
+        return Ok(first);
+    }
+    let again = Want { channels, from: From::Cursor(first.cursor.clone()), default };
+    // A node that drains has nothing to give and holds nobody: it refuses, so that nobody asks in a circle.
+    let mut subscription = session.follow(again.clone()).await?;
+    subscription.linger();
     let mut wait = Duration::from_millis(wait_ms);
     if let Some(ms) = subscription.expires_in_ms() {
         wait = wait.min(Duration::from_millis(ms));
@@ -101,7 +96,6 @@ async fn hold(session: &Session, want: Want, limit: usize, wait_ms: u64) -> Resu
         Poll::Pending => Poll::Pending,
     });
     let news = tokio::time::timeout(wait, news).await.unwrap_or(false);
-    session.linger(&channels);
     drop(subscription);
     if news { session.read(again, limit).await } else { Ok(first) }
 }
@@ -121,9 +115,12 @@ fn is_known(request: &Request, read: &Read, etag: &str) -> bool {
 }
 
 /// Seconds until it is worth asking again: soon after news, later when it has been quiet.
-fn poll_after(read: &Read, now_ms: u64) -> String {
+fn poll_after(read: &Read, now_ms: u64, draining: bool) -> String {
     if read.more {
         return "0".into();
+    }
+    if draining {
+        return format!("{:.1}", come_back_ms() as f64 / 1_000.0);
     }
     let quiet_s = read.newest_ms.map_or(20.0, |newest| now_ms.saturating_sub(newest) as f64 / 1_000.0);
     let seconds = (quiet_s / 4.0).clamp(1.0, 10.0) * (0.9 + 0.2 * spread());

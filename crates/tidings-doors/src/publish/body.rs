@@ -5,26 +5,31 @@ use std::time::Duration;
 use axum::body::Body;
 use bytes::{Bytes, BytesMut};
 use http_body_util::BodyExt;
-use tidings_core::{Code, Error, Result};
+use tidings_core::{Code, Error, Result, Session};
 
 /// A body that is read piece by piece.
-pub struct Incoming {
+pub struct Incoming<'a> {
     body: Body,
     idle: Duration,
+    session: &'a Session,
 }
 
-impl Incoming {
-    /// Reads `body`; a pause longer than `idle` is an error.
-    pub fn new(body: Body, idle: Duration) -> Self {
-        Incoming { body, idle }
+impl<'a> Incoming<'a> {
+    /// Reads `body`; a pause longer than `idle` is an error, as is one in which the session ends.
+    pub fn new(body: Body, idle: Duration, session: &'a Session) -> Self {
+        Incoming { body, idle, session }
     }
 
     /// The next piece, or `None` at the end.
     pub async fn next(&mut self) -> Result<Option<Bytes>> {
         loop {
-            let frame = tokio::time::timeout(self.idle, self.body.frame()).await;
-            let frame =
-                frame.map_err(|_| Error::new(Code::BodyIncomplete, "the body paused for too long"))?;
+            let paused = || Error::new(Code::BodyIncomplete, "the body paused for too long");
+            let frame = tokio::select! {
+                biased;
+                frame = self.body.frame() => frame,
+                error = self.session.cut() => return Err(error),
+                () = tokio::time::sleep(self.idle) => return Err(paused()),
+            };
             match frame {
                 None => return Ok(None),
                 Some(Err(_)) => return Err(Error::new(Code::BodyIncomplete, "the body broke off")),

@@ -51,7 +51,7 @@ const AT_ONCE: usize = 64;
 pub async fn publish(
     writer: &Writer,
     channel: &Channel,
-    mut body: Incoming,
+    mut body: Incoming<'_>,
     mut split: impl Split,
     common: Common,
 ) -> Result<Tally, Problem> {

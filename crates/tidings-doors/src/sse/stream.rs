@@ -27,8 +27,10 @@ pub(super) struct Stream {
 
 /// How a stream ended.
 enum Ended {
-    /// The last block is written or pending.
-    ByUs,
+    /// All that was asked for has been written.
+    Limit,
+    /// The last block is written or pending; the client is to come back.
+    Cut,
     ByPeer,
 }
 
@@ -64,9 +66,12 @@ impl Stream {
 
     async fn end(mut self, mut line: Line, ended: io::Result<Ended>) {
         let Ok(ended) = ended else { return };
-        self.pump.subscription.left_cleanly();
+        if let Ended::Limit | Ended::ByPeer = ended {
+            self.pump.subscription.left_cleanly();
+        }
+        // The read is over, however long the last block takes to leave.
         drop(self);
-        if let Ended::ByUs = ended {
+        if let Ended::Limit | Ended::Cut = ended {
             let flushed = poll_fn(|cx| line.poll_flush(cx));
             // A peer that takes nothing now loses no message: it has its cursor.
             if let Ok(Ok(())) = tokio::time::timeout(LAST_WRITE, flushed).await {
@@ -94,10 +99,10 @@ impl Stream {
             match self.pump.poll(cx, line, encode)? {
                 Poll::Ready(Step::Wrote { more: true }) => {}
                 Poll::Ready(Step::Wrote { more: false }) | Poll::Pending => break,
-                Poll::Ready(Step::Limit) => return Poll::Ready(Ok(Ended::ByUs)),
+                Poll::Ready(Step::Limit) => return Poll::Ready(Ok(Ended::Limit)),
                 Poll::Ready(Step::Ended(end)) => {
                     self.say_end(line, &end);
-                    return Poll::Ready(Ok(Ended::ByUs));
+                    return Poll::Ready(Ok(Ended::Cut));
                 }
             }
         }
@@ -142,7 +147,7 @@ impl Stream {
             if let Some(ms) = self.pump.subscription.expires_in_ms() {
                 if ms == 0 {
                     self.say_end(line, &End::Expired);
-                    return Poll::Ready(Ok(Ended::ByUs));
+                    return Poll::Ready(Ok(Ended::Cut));
                 }
                 at = at.min(now + Duration::from_millis(ms));
             }

@@ -65,10 +65,11 @@ impl Stream {
     }
 
     async fn end(mut self, connection: Connection, ended: Ended) {
-        if !matches!(ended, Ended::Closed(Closed::Lost | Closed::Silent | Closed::Violation(_))) {
+        // Who is told to come back counts as lost for as long as that may take.
+        if let Ended::Limit | Ended::Error(Code::TooLarge) | Ended::Closed(Closed::ByPeer(_)) = ended {
             self.pump.subscription.left_cleanly();
         }
-        // The places are in the client's hands: nothing here is needed to close.
+        // The read is over, however long the peer takes to close: the places are in its hands.
         drop(self);
         match ended {
             Ended::Limit => connection.close(1000, "").await,

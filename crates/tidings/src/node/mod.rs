@@ -37,7 +37,11 @@ pub struct Node {
 impl Node {
     /// Starts a node: once this returns, it accepts connections.
     pub async fn start(config: &Config) -> anyhow::Result<Node> {
-        let clock = Clock::system();
+        Node::start_at(config, Clock::system()).await
+    }
+
+    /// The same, by a clock of the caller's.
+    pub async fn start_at(config: &Config, clock: Clock) -> anyhow::Result<Node> {
         let incarnation = random()?;
         let metrics = Arc::new(Metrics::new());
         let broker = broker(config, &clock)?;

@@ -2,14 +2,21 @@
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on ends there")]
 
+mod auth;
 mod batch;
 mod docs;
+mod expiry;
 mod frames;
 mod http;
 mod node;
 mod ops;
+mod presence;
+mod process;
 mod publish;
 mod raw;
 mod reads;
+mod secrets;
 mod socket;
+mod stop;
+mod time;
 mod transports;

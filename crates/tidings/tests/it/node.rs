@@ -17,6 +17,9 @@ pub const KEY: &str = "sk_of_a_backend";
 /// The secret of tokens.
 pub const SECRET: &str = "a secret of at least thirty-two bytes";
 
+/// How often to look at what should be so soon.
+const LOOKS_MAX: usize = 2_000;
+
 /// A node that runs.
 pub struct TestNode {
     pub node: Node,
@@ -28,6 +31,7 @@ pub struct Plan {
     top: String,
     namespaces: String,
     dev: bool,
+    clock: Clock,
 }
 
 /// The lines of a namespace. At-least-once, and anybody may read, unless it says otherwise.
@@ -39,7 +43,7 @@ pub struct Namespace {
 impl TestNode {
     #[allow(clippy::new_ret_no_self, reason = "a scenario reads TestNode::new().….run()")]
     pub fn new() -> Plan {
-        Plan { top: String::new(), namespaces: String::new(), dev: false }
+        Plan { top: String::new(), namespaces: String::new(), dev: false, clock: Clock::system() }
     }
 
     /// The node of most scenarios: `orders` is at-least-once, `ticks` at-most-once, both public.
@@ -75,11 +79,27 @@ impl TestNode {
         call.body(data.into().to_string()).await.ok().text("cursor")
     }
 
+    /// Waits until this many live reads are under way.
+    pub async fn reading(&self, count: usize) {
+        let wanted = format!("\ntidings_subscriptions {count}\n");
+        for _ in 0..LOOKS_MAX {
+            if self.get("/metrics").bearer(KEY).await.ok().body.contains(&wanted) {
+                return;
+            }
+        }
+        panic!("not {count} live reads");
+    }
+
     /// An open event stream, after its head; its first block is not read.
     pub async fn sse(&self, target: &str) -> Raw {
+        self.sse_as(target, None).await
+    }
+
+    pub async fn sse_as(&self, target: &str, credential: Option<&str>) -> Raw {
         let mut raw = self.raw().await;
-        raw.send(format!("GET {target} HTTP/1.1\r\nHost: localhost\r\nAccept: text/event-stream\r\n\r\n"))
-            .await;
+        let credential = credential.map(|one| format!("Authorization: Bearer {one}\r\n")).unwrap_or_default();
+        let accept = "Accept: text/event-stream";
+        raw.send(format!("GET {target} HTTP/1.1\r\nHost: localhost\r\n{credential}{accept}\r\n\r\n")).await;
         let head = raw.head().await;
         assert_eq!(head.status, 200, "{}", head.text);
         raw
@@ -126,13 +146,23 @@ impl Plan {
         self
     }
 
-    pub async fn run(self) -> TestNode {
+    /// A node whose time is that of the test.
+    pub fn clock(mut self, clock: &Clock) -> Self {
+        self.clock = clock.clone();
+        self
+    }
+
+    /// The configuration as a file.
+    pub fn text(&self) -> String {
         let listen = if self.top.contains("listen = ") { "" } else { "listen = \"127.0.0.1:0\"\n" };
         let auth = format!("[auth]\napi_keys = [\"{KEY}\"]\njwt.hmac_secret = \"{SECRET}\"\n");
-        let text = format!("{listen}{}{auth}{}", self.top, self.namespaces);
+        format!("{listen}{}{auth}{}", self.top, self.namespaces)
+    }
+
+    pub async fn run(self) -> TestNode {
         let flags = Flags { dev: self.dev, listen: None };
-        let config = Config::load_text(Some(("test.toml", &text)), &Env::default(), &flags);
-        let node = Node::start(&config.unwrap().config).await.unwrap();
+        let config = Config::load_text(Some(("test.toml", &self.text())), &Env::default(), &flags);
+        let node = Node::start_at(&config.unwrap().config, self.clock).await.unwrap();
         TestNode { address: node.address(), node }
     }
 }
@@ -159,7 +189,7 @@ impl Namespace {
 pub struct Call {
     address: SocketAddr,
     method: String,
-    target: String,
+    pub target: String,
     head: String,
     body: Vec<u8>,
 }

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use futures_util::FutureExt;
 use serde_json::Value;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
@@ -138,6 +139,12 @@ impl Raw {
                 return block;
             }
         }
+    }
+
+    /// Whether nothing has come by now. Takes no time.
+    pub fn has_nothing(&self) -> bool {
+        let mut byte = [0];
+        self.read.is_empty() && self.stream.peek(&mut byte).now_or_never().is_none()
     }
 
     /// Whether nothing comes for a moment.

@@ -1,15 +1,67 @@
 //! Who is here: joins, leaves, and how long somebody stays.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
+use async_trait::async_trait;
+use serde_json::{Value, json};
 use tidings_core::broker::faulty::{Faults, Faulty};
-use tidings_core::broker::{Broker, Memory};
-use tidings_core::{Clock, Code, Credentials, Delivery, From, Namespace, Subscription};
+use tidings_core::broker::{AppendError, Broker, BrokerError, Memory, Promise, Tail};
+use tidings_core::log::{Appended, Draft, Found, Limit, Page, Position, Rules, Start};
+use tidings_core::{
+    Channel, Clock, Code, Credentials, Delivery, From, Namespace, Present, Result, Subscription,
+};
 use tokio::time::sleep;
 
-use super::token::of_user;
+use super::token::{of_user, token};
 use crate::node::{BEGAN_MS, Node, ROOM, channel, public, want};
+
+/// A broker that counts the messages that are read.
+struct Counting {
+    memory: Memory,
+    read: AtomicUsize,
+}
+
+#[async_trait]
+impl Broker for Counting {
+    fn promise(&self) -> Promise {
+        self.memory.promise()
+    }
+
+    async fn append(
+        &self,
+        channel: &Channel,
+        drafts: Vec<Draft>,
+        rules: &Rules,
+    ) -> Result<Vec<Appended>, AppendError> {
+        self.memory.append(channel, drafts, rules).await
+    }
+
+    async fn find(&self, channel: &Channel, start: Start, rules: &Rules) -> Result<Found, BrokerError> {
+        self.memory.find(channel, start, rules).await
+    }
+
+    async fn read(
+        &self,
+        channel: &Channel,
+        after: Position,
+        limit: Limit,
+        rules: &Rules,
+    ) -> Result<Page, BrokerError> {
+        let page = self.memory.read(channel, after, limit, rules).await?;
+        self.read.fetch_add(page.messages.len(), Ordering::Relaxed);
+        Ok(page)
+    }
+
+    async fn follow(&self, channel: &Channel, rules: &Rules) -> Result<Tail, BrokerError> {
+        self.memory.follow(channel, rules).await
+    }
+
+    async fn ready(&self) -> Result<(), BrokerError> {
+        self.memory.ready().await
+    }
+}
 
 fn namespaces() -> [(&'static str, Namespace); 2] {
     let room = Namespace { presence: true, ..public(Delivery::AtLeastOnce) };
@@ -28,9 +80,12 @@ async fn join(node: &Node, user: &str) -> Subscription {
     session.follow(want(&["room:a"], From::Latest)).await.unwrap()
 }
 
+async fn members(node: &Node) -> Vec<Present> {
+    node.backend().presence(&channel("room:a")).await.unwrap().members
+}
+
 async fn here(node: &Node) -> Vec<String> {
-    let roster = node.backend().presence(&channel("room:a")).await.unwrap();
-    roster.members.iter().map(|present| present.user.to_string()).collect()
+    members(node).await.iter().map(|present| present.user.to_string()).collect()
 }
 
 /// Whether both nodes agree on who is here, after a second of theirs.
@@ -63,6 +118,85 @@ async fn one_member_a_user_since_its_oldest_connection() {
     drop(first);
     sleep(Duration::from_secs(12)).await;
     agree(&nodes, &["u2"]).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn since_goes_on_to_the_next_connection_on_whichever_node() {
+    let nodes = nodes();
+    let since = async || {
+        sleep(Duration::from_secs(1)).await;
+        let mut since = Vec::new();
+        for node in &nodes {
+            since.push(members(node).await[0].since_ms - BEGAN_MS);
+        }
+        since
+    };
+    let first = join(&nodes[0], "u1").await;
+    sleep(Duration::from_secs(10)).await;
+    let second = join(&nodes[0], "u1").await;
+    sleep(Duration::from_secs(10)).await;
+    let _third = join(&nodes[1], "u1").await;
+    drop(first);
+    sleep(Duration::from_secs(8)).await;
+    assert_eq!(since().await, [0, 0], "it may come back");
+    sleep(Duration::from_secs(1)).await;
+    assert_eq!(since().await, [10_000, 10_000]);
+    drop(second);
+    sleep(Duration::from_secs(10)).await;
+    assert_eq!(since().await, [20_000, 20_000]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn nodes_agree_on_what_is_said_of_a_user() {
+    let nodes = nodes();
+    let follow = async |node: usize, info: Value| {
+        let claims = json!({ "sub": "u1", "exp": BEGAN_MS / 1_000 + 3_600, "tidings": { "info": info } });
+        let session = nodes[node].open(&Credentials::Bearer(token(&claims))).unwrap();
+        let subscription = session.follow(want(&["room:a"], From::Latest)).await.unwrap();
+        sleep(Duration::from_secs(1)).await;
+        let mut said = Vec::new();
+        for node in &nodes {
+            said.push(members(node).await[0].info.clone().map(String::from));
+        }
+        assert_eq!(said[0], said[1]);
+        (subscription, said.swap_remove(0).unwrap_or_default())
+    };
+    let (_first, said) = follow(0, json!("one")).await;
+    assert_eq!(said, "\"one\"");
+    let (_second, said) = follow(1, json!("two")).await;
+    assert_eq!(said, "\"two\"");
+    let (_third, said) = follow(0, json!("three")).await;
+    assert_eq!(said, "\"three\"");
+    let (_fourth, said) = follow(1, Value::Null).await;
+    assert_eq!(said, "\"three\"", "a token that says nothing takes nothing back");
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_asks_again_reads_what_is_new() {
+    let clock = Clock::simulated(BEGAN_MS);
+    let memory = Memory::start(clock.clone(), ROOM, 1 << 40);
+    let broker = Arc::new(Counting { memory, read: AtomicUsize::new(0) });
+    let node = |incarnation| Node::over(broker.clone(), clock.clone(), namespaces(), 100, incarnation);
+    let (one, two) = (node(7), node(8));
+    let read = async |expected: &[&str]| {
+        let before = broker.read.load(Ordering::Relaxed);
+        assert_eq!(here(&two).await, expected);
+        broker.read.load(Ordering::Relaxed) - before
+    };
+    // A day of visitors leaves its marks, though nobody is here.
+    for n in 0..3_000 {
+        join(&one, &format!("u{n}")).await.left_cleanly();
+    }
+    sleep(Duration::from_secs(12)).await;
+    assert!(read(&[]).await >= 3_000);
+    assert_eq!(read(&[]).await, 0);
+    let _visitor = join(&one, "visitor").await;
+    sleep(Duration::from_secs(1)).await;
+    assert!((1..=3).contains(&read(&["visitor"]).await), "the visitor, and a lease");
+    assert_eq!(read(&["visitor"]).await, 0);
+    // What nobody asks for is not kept.
+    sleep(Duration::from_secs(75)).await;
+    assert!(read(&["visitor"]).await >= 3_000);
 }
 
 #[tokio::test(start_paused = true)]
@@ -135,6 +269,24 @@ async fn a_dead_nodes_members_go_with_its_lease() {
     assert_eq!(here(&two).await, ["u2"]);
     sleep(Duration::from_secs(90)).await;
     assert_eq!(here(&two).await, ["u1", "u2"], "it was not dead");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_broker_that_lost_everything_learns_it_again() {
+    let clock = Clock::simulated(BEGAN_MS);
+    let life = clock.clone();
+    let make = move |life_number: u64| -> Arc<dyn Broker> {
+        Arc::new(Memory::start(life.clone(), ROOM, (1 + life_number) << 40))
+    };
+    let faulty = Arc::new(Faulty::new(1, Faults::NONE, make));
+    let node = |incarnation| Node::over(faulty.clone(), clock.clone(), namespaces(), 100, incarnation);
+    let nodes = [node(7), node(8)];
+    let (_member, other) = (join(&nodes[0], "u1").await, join(&nodes[1], "u2").await);
+    agree(&nodes, &["u1", "u2"]).await;
+    faulty.restart();
+    drop(other);
+    sleep(Duration::from_secs(12)).await;
+    agree(&nodes, &["u1"]).await;
 }
 
 #[tokio::test(start_paused = true)]

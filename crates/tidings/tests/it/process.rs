@@ -1,0 +1,84 @@
+//! The binary itself, as an operator runs it.
+
+use std::fs::File;
+use std::net::SocketAddr;
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::time::Duration;
+
+use rustix::process::{Pid, Signal, kill_process};
+use tempfile::TempDir;
+use tokio::time::sleep;
+
+use crate::node::{Call, Plan, TestNode};
+
+/// A running `tidings serve`.
+pub struct Process {
+    child: Child,
+    folder: TempDir,
+    pub address: SocketAddr,
+}
+
+/// Looks before giving up, 10 ms apart.
+const LOOKS_MAX: usize = 1_500;
+
+impl Process {
+    /// Starts a node, which logs all that it can.
+    pub async fn start(plan: Plan) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("tidings.toml");
+        std::fs::write(&file, plan.text()).unwrap();
+        let child = Command::new(env!("CARGO_BIN_EXE_tidings"))
+            .args(["serve", "--config"])
+            .arg(file)
+            .env_clear()
+            .env("TIDINGS_LOG__LEVEL", "trace")
+            .env("TIDINGS_LOG__FORMAT", "json")
+            .stdin(Stdio::null())
+            .stderr(File::create(folder.path().join("log")).unwrap())
+            .spawn();
+        let mut process = Process { child: child.unwrap(), folder, address: ([0; 4], 0).into() };
+        for _ in 0..LOOKS_MAX {
+            let log = process.log();
+            let address = log.split_once("\"address\":\"").and_then(|(_, rest)| rest.split_once('"'));
+            if let Some((address, _)) = address {
+                process.address = address.parse().unwrap();
+                return process;
+            }
+            sleep(Duration::from_millis(10)).await;
+        }
+        panic!("it does not listen: {}", process.log());
+    }
+
+    /// What it has written to standard error.
+    pub fn log(&self) -> String {
+        std::fs::read_to_string(self.folder.path().join("log")).unwrap()
+    }
+
+    pub fn call(&self, method: &str, target: &str) -> Call {
+        TestNode::call_at(self.address, method, target)
+    }
+
+    /// Asks it to stop, as an orchestrator does.
+    pub fn terminate(&self) {
+        kill_process(Pid::from_child(&self.child), Signal::TERM).unwrap();
+    }
+
+    /// How it ended.
+    pub async fn ended(&mut self) -> ExitStatus {
+        for _ in 0..LOOKS_MAX {
+            if let Some(status) = self.child.try_wait().unwrap() {
+                return status;
+            }
+            sleep(Duration::from_millis(10)).await;
+        }
+        panic!("it does not end: {}", self.log());
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        // It may have ended already.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
