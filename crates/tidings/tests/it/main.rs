@@ -4,6 +4,7 @@
 
 mod batch;
 mod docs;
+mod far;
 mod frames;
 mod http;
 mod node;
