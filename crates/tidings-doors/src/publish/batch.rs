@@ -1,6 +1,7 @@
 //! Many messages in one request, each with a result of its own.
 
 use bytes::Bytes;
+use futures_util::{StreamExt, stream};
 use serde::Deserialize;
 use serde_json::value::RawValue;
 use tidings_core::log::{Appended, Draft};
@@ -13,6 +14,8 @@ use crate::item::{Item, Loose};
 
 /// Messages in one batch.
 const MESSAGES_MAX: usize = 1_000;
+/// Channels that are written to at once.
+const CHANNELS_AT_ONCE: usize = 16;
 
 #[derive(Deserialize)]
 struct Envelope<'a> {
@@ -44,8 +47,12 @@ pub async fn publish(session: &Session, body: &Bytes) -> Result<String> {
             results[place] = Some(refusal(error));
         }
     }
-    for group in groups {
-        store(group, &mut results).await;
+    let groups: Vec<_> = groups.into_iter().map(store).collect();
+    let mut answers = stream::iter(groups).buffer_unordered(CHANNELS_AT_ONCE);
+    while let Some(answers) = answers.next().await {
+        for (place, answer) in answers {
+            results[place] = Some(answer);
+        }
     }
     let results: Vec<_> = results.into_iter().map(Option::unwrap_or_default).collect();
     Ok(format!("{{\"results\":[{}]}}", results.join(",")))
@@ -79,20 +86,23 @@ fn sort(
     Ok(())
 }
 
-async fn store(group: Group, results: &mut [Option<String>]) {
+/// Stores a group; gives each message's result and its place.
+async fn store(group: Group) -> Vec<(usize, String)> {
     let Group { channel, writer, drafts, places } = group;
     let (stored, error) = match writer.append(drafts).await {
         Ok(stored) => (stored, None),
         Err(Stopped { stored, error }) => (stored, Some(error)),
     };
     let mut stored = stored.into_iter();
-    for place in places {
-        results[place] = Some(match (stored.next(), &error) {
+    let answers = places.into_iter().map(|place| {
+        let answer = match (stored.next(), &error) {
             (Some(one), _) => published(&channel, &one),
             (None, Some(error)) => refusal(error.again()),
             (None, None) => refusal(Error::new(Code::BrokerUnavailable, "the broker gave no result")),
-        });
-    }
+        };
+        (place, answer)
+    });
+    answers.collect()
 }
 
 fn published(channel: &Channel, one: &Appended) -> String {

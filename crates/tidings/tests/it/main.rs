@@ -6,6 +6,7 @@ mod auth;
 mod batch;
 mod docs;
 mod expiry;
+mod far;
 mod frames;
 mod http;
 mod node;
