@@ -20,7 +20,7 @@ impl Time {
         tokio::time::pause();
         let (held, release) = mpsc::channel::<()>();
         // tokio lets paused time run ahead where nothing is to do, unless a blocking task is under way.
-        tokio::task::spawn_blocking(move || drop(release.recv_timeout(HELD_MAX)));
+        tokio::task::spawn_blocking(move || release.recv_timeout(HELD_MAX));
         Time { clock: Clock::simulated(Clock::system().now_ms()), _held: held }
     }
 
