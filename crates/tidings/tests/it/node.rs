@@ -154,7 +154,11 @@ impl Plan {
 
     /// The configuration as a file.
     pub fn text(&self) -> String {
-        let listen = if self.top.contains("listen = ") { "" } else { "listen = \"127.0.0.1:0\"\n" };
+        let listen = if self.top.lines().any(|line| line.starts_with("listen = ")) {
+            ""
+        } else {
+            "listen = \"127.0.0.1:0\"\n"
+        };
         let auth = format!("[auth]\napi_keys = [\"{KEY}\"]\njwt.hmac_secret = \"{SECRET}\"\n");
         format!("{listen}{}{auth}{}", self.top, self.namespaces)
     }

@@ -264,9 +264,12 @@ async fn a_long_poll_counts_until_half_a_minute_after_it() {
     house.time.pass(60_010).await;
     poll.reply("GET").await.ok();
     house.leave_after(30_000).await;
-    // Given up by its client.
+    // Given up by its client, in either way.
     let poll = house.poll("ann").await;
     house.lose(poll.stream, 0).await;
+    house.leave_after(30_000).await;
+    drop(house.poll("ann").await);
+    house.node.reading(0).await;
     house.leave_after(30_000).await;
 }
 
