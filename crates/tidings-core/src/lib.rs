@@ -58,9 +58,9 @@ pub use hub::{Control, Hub, Limits, Parts};
 pub use log::{Channel, ChannelError, Cursor, Retain};
 pub use metrics::Metrics;
 pub use policy::{Delivery, Namespace, Policy, Publish, Subscribe};
-pub use presence::{Present, Roster};
+pub use presence::{Change, Present, Roster, Watcher};
 pub use reader::Item;
 pub use session::{
-    Batch, Client, Credentials, End, Fact, From, Identity, Keys, Read, Session, Stopped, Subscription, Want,
-    Writer,
+    Batch, Client, Credentials, End, Fact, From, Identity, Keys, Place, Read, Session, Stopped, Subscription,
+    Want, WatchPlace, Watches, Writer,
 };

@@ -10,6 +10,7 @@
 mod fold;
 mod local;
 mod roster;
+mod watch;
 
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -23,12 +24,15 @@ use tokio::sync::Notify;
 use crate::broker::{AppendError, Broker, answer_append};
 use crate::clock::Clock;
 use crate::error::Result;
+use crate::feed::Bell;
 use crate::log::{Below, Channel, Draft, Kind, Message, Once, Payload, Retain, Rules};
 use crate::session::Client;
 
 use fold::{Fold, Folds};
 use local::{Local, Place};
 pub use roster::{Present, Roster};
+use watch::Watched;
+pub use watch::{Change, Watcher};
 
 /// This node's part in presence, and the way to read everybody's.
 pub(crate) struct Presence {
@@ -45,6 +49,7 @@ struct Shared {
     leases: tokio::sync::Mutex<Fold<u64>>,
     /// What the other nodes say of a channel.
     others: Folds<Present>,
+    watched: Watched,
 }
 
 /// One connection of one user to one channel. Dropping it leaves, as if the connection was lost.
@@ -101,6 +106,7 @@ impl Presence {
             changed: Notify::new(),
             leases: tokio::sync::Mutex::default(),
             others: Folds::default(),
+            watched: Watched::default(),
         });
         let weak = Arc::downgrade(&shared);
         tokio::spawn(async move {
@@ -129,18 +135,30 @@ impl Presence {
 
     /// Who is in a channel, on all nodes.
     pub(crate) async fn roster(&self, channel: &Channel) -> Result<Roster> {
-        let Shared { broker, clock, .. } = &*self.shared;
+        self.shared.roster(channel).await
+    }
+
+    /// Begins to watch who is in a channel.
+    pub(crate) async fn watch(&self, channel: &Channel, bell: &Arc<Bell>, number: u32) -> Result<Watcher> {
+        self.shared.watch(channel, bell, number).await
+    }
+}
+
+impl Shared {
+    /// Who is in a channel, on all nodes.
+    async fn roster(&self, channel: &Channel) -> Result<Roster> {
+        let Shared { broker, clock, .. } = self;
         let now_ms = clock.now_ms();
         let alive: HashSet<Box<str>> = {
-            let mut leases = self.shared.leases.lock().await;
+            let mut leases = self.leases.lock().await;
             leases.read_on(broker, &lease_log(), now_ms, Lease::until_ms).await?;
             leases.iter().filter(|(_, until_ms)| **until_ms > now_ms).map(|(node, _)| node.into()).collect()
         };
         let log = companion(channel);
-        let others = self.shared.others.of(&log, now_ms);
+        let others = self.others.of(&log, now_ms);
         let mut others = others.lock().await;
         // What this node wrote, it knows better by itself: what is not written yet counts as well.
-        let own = self.shared.node();
+        let own = self.node();
         let record = |message: &Message| match node_of(message.key.as_deref().unwrap_or("")) == own {
             true => None,
             false => Present::from_json(&message.payload.bytes),
@@ -148,15 +166,13 @@ impl Presence {
         others.read_on(broker, &log, now_ms, record).await?;
         let others = others.iter().filter(|(key, _)| alive.contains(node_of(key)));
         let own = {
-            let mut local = self.shared.local.lock();
+            let mut local = self.local.lock();
             local.let_go(clock.now_ms());
             local.members(channel)
         };
         Ok(Roster::of(others.map(|(_, present)| present.clone()).chain(own)))
     }
-}
 
-impl Shared {
     /// Does what is due, and says how long nothing else will be.
     async fn work(&self, renewal: &mut Renewal) -> Duration {
         let now_ms = self.clock.now_ms();

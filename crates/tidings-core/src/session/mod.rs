@@ -4,28 +4,24 @@ mod identity;
 mod page;
 mod start;
 mod subscription;
+mod watches;
 mod writer;
 
 use std::future::pending;
 use std::sync::Arc;
 use std::time::Duration;
 
-use smallvec::SmallVec;
-
 use crate::error::{Code, Error, Result, Stored};
-use crate::feed::Bell;
 use crate::hub::Shared;
 use crate::log::Channel;
 use crate::policy::{Namespace, Publish, Subscribe};
 use crate::presence::Roster;
-use crate::reader::Reader;
 
 pub use identity::{Client, Credentials, Identity, Keys};
 pub use page::Read;
-use start::Place;
-pub use start::{From, Want};
-use subscription::Joined;
+pub use start::{From, Place, Want};
 pub use subscription::{Batch, End, Fact, Subscription};
+pub use watches::{WatchPlace, Watches};
 pub use writer::{Stopped, Writer};
 
 /// A client whose credentials are verified.
@@ -138,34 +134,29 @@ impl Session {
 
     /// Joins the live tails of channels. What was acknowledged to a publisher before this returns comes, or is covered by the cursor.
     pub async fn follow(&self, want: Want) -> Result<Subscription> {
+        let places = self.find(want).await?;
+        let mut subscription = self.subscription(places.len())?;
+        for place in places {
+            self.join(&mut subscription, place)?;
+        }
+        Ok(subscription)
+    }
+
+    /// A subscription to nothing yet, with room for so many channels.
+    pub fn subscription(&self, channels: usize) -> Result<Subscription> {
         if self.hub.is_draining() {
             return Err(Error::new(Code::Draining, "this node is shutting down"));
         }
-        let places = self.find(want).await?;
-        let bell = Arc::new(Bell::new(places.len()));
-        let mut joined = Joined {
-            readers: SmallVec::with_capacity(places.len()),
-            facts: Vec::with_capacity(places.len()),
-            namespaces: Vec::with_capacity(places.len()),
-            expires_ms: self.expires_ms(),
-            delivered: self
-                .hub
-                .metrics
-                .delivered(places.first().map_or("", |place| place.channel.namespace())),
-            members: Vec::new(),
-            bell,
-        };
-        for (number, place) in places.into_iter().enumerate() {
-            let at = place.before_gap();
-            let Place { channel, namespace, rules, found, recovered } = place;
-            let number = u32::try_from(number).unwrap_or(u32::MAX);
-            let lease = self.hub.feeds.join(&channel, rules, &joined.bell, number);
-            joined.readers.push(Reader::new(channel.clone(), rules, at, found.gap, lease));
-            joined.members.extend(self.enter(&channel, &namespace));
-            joined.facts.push(Fact { channel, delivery: namespace.delivery, recovered });
-            joined.namespaces.push(namespace);
-        }
-        Ok(Subscription::new(self.hub.clone(), joined))
+        Ok(Subscription::new(self.hub.clone(), channels, self.expires_ms()))
+    }
+
+    /// Joins the live tail of one more channel, from the place that [`Session::find`] found, and
+    /// gives the number of its reader.
+    pub fn join(&self, subscription: &mut Subscription, place: Place) -> Result<u32> {
+        let member = self.enter(&place.channel, &place.namespace);
+        subscription.join(place, member).ok_or_else(|| {
+            Error::new(Code::TooManyChannels, "this connection reads as many channels as it may")
+        })
     }
 
     /// Counts a request of a long-poll that was answered at once as presence, until some time after it.
@@ -181,14 +172,17 @@ impl Session {
 
     /// Who is in a channel.
     pub async fn presence(&self, channel: &Channel) -> Result<Roster> {
-        let namespace = self.may_subscribe(channel)?;
-        if !namespace.presence {
-            return Err(Error::new(
-                Code::PresenceOff,
-                format!("the namespace of `{channel}` keeps no presence"),
-            ));
-        }
+        self.may_see_presence(channel)?;
         self.hub.presence.roster(channel).await
+    }
+
+    fn may_see_presence(&self, channel: &Channel) -> Result<()> {
+        match self.may_subscribe(channel)?.presence {
+            true => Ok(()),
+            false => {
+                Err(Error::new(Code::PresenceOff, format!("the namespace of `{channel}` keeps no presence")))
+            }
+        }
     }
 
     fn enter(&self, channel: &Channel, namespace: &Namespace) -> Option<crate::presence::Member> {

@@ -40,8 +40,8 @@ pub enum From {
     Unreadable,
 }
 
-/// A channel whose start is found.
-pub(super) struct Place {
+/// A channel whose start is found; see [`Session::join`].
+pub struct Place {
     pub(super) channel: Channel,
     pub(super) namespace: Arc<Namespace>,
     pub(super) rules: Rules,
@@ -57,7 +57,7 @@ pub(super) const ASKED_AT_ONCE: usize = 16;
 
 impl Session {
     /// Finds where each channel begins: all of them, or none.
-    pub(super) async fn find(&self, want: Want) -> Result<Vec<Place>> {
+    pub async fn find(&self, want: Want) -> Result<Vec<Place>> {
         let mut seen = HashSet::new();
         let channels: Vec<_> =
             want.channels.into_iter().filter(|channel| seen.insert(channel.clone())).collect();

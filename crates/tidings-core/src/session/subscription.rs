@@ -10,11 +10,14 @@ use crate::error::Error;
 use crate::feed::{Bell, Entry};
 use crate::hub::Shared;
 use crate::log::{Channel, Cursor, Position};
-use crate::policy::{Delivery, Namespace};
+use crate::policy::Delivery;
 use crate::presence::Member;
 use crate::reader::{Item, Reader};
 
-/// Readers on one bell, with the rights and the end of their session.
+use super::Session;
+use super::start::Place;
+
+/// Readers on one bell, with the rights and the end of their session. They may come and go.
 ///
 /// It has no queue: [`Subscription::poll_next`] gives what is after each
 /// reader's place, and gives it again until [`Subscription::advance`] says that
@@ -23,16 +26,20 @@ pub struct Subscription {
     hub: Arc<Shared>,
     registration: usize,
     bell: Arc<Bell>,
-    /// Most streams read one channel: it stands here, and not behind a pointer.
-    readers: SmallVec<[Reader; 1]>,
-    facts: Box<[Fact]>,
+    /// By number; a number is given again once its reader has left. Most streams read one
+    /// channel: it stands here, and not behind a pointer.
+    readers: SmallVec<[Option<Reader>; 1]>,
+    facts: Vec<Fact>,
+    /// Readers that it has room for.
+    room: usize,
     /// Bit by bit: readers that may have something.
     ready: SmallVec<[u64; 1]>,
     turn: u32,
     max_lag_ms: u64,
     expires_ms: Option<u64>,
-    delivered: Counter,
-    members: Vec<Member>,
+    /// Of the namespace that was joined first.
+    delivered: Option<Counter>,
+    members: Vec<Option<Member>>,
 }
 
 /// What a greeting says of one channel.
@@ -76,50 +83,95 @@ impl Batch {
     }
 }
 
-/// The parts of a subscription, as the session joined them.
-pub(super) struct Joined {
-    pub(super) bell: Arc<Bell>,
-    pub(super) readers: SmallVec<[Reader; 1]>,
-    pub(super) facts: Vec<Fact>,
-    pub(super) namespaces: Vec<Arc<Namespace>>,
-    pub(super) expires_ms: Option<u64>,
-    pub(super) delivered: Counter,
-    pub(super) members: Vec<Member>,
-}
+/// How long a socket may take nothing, where no namespace says otherwise.
+const MAX_LAG_MS: u64 = 30_000;
 
 impl Subscription {
-    pub(super) fn new(hub: Arc<Shared>, joined: Joined) -> Self {
-        let Joined { bell, readers, facts, namespaces, expires_ms, delivered, members } = joined;
+    /// A subscription to nothing yet, with room for so many readers.
+    pub(super) fn new(hub: Arc<Shared>, room: usize, expires_ms: Option<u64>) -> Self {
+        let bell = Arc::new(Bell::new(room));
         let registration = hub.bells.lock().insert(bell.clone());
         let words = bell.words() as usize;
         Subscription {
             hub,
             registration,
             bell,
-            readers,
-            facts: facts.into(),
+            readers: SmallVec::new(),
+            facts: Vec::new(),
+            room,
             ready: SmallVec::from_elem(0, words),
             turn: 0,
-            max_lag_ms: namespaces.iter().map(|n| n.max_lag_ms).min().unwrap_or(30_000),
+            max_lag_ms: MAX_LAG_MS,
             expires_ms,
-            delivered,
-            members,
+            delivered: None,
+            members: Vec::new(),
         }
     }
 
-    /// What to say of each channel, in the order of the readers.
+    /// Adds a reader at the place that was found for it, with the presence of its user, and gives
+    /// its number. `None`: there is no room.
+    pub(super) fn join(&mut self, place: Place, member: Option<Member>) -> Option<u32> {
+        let at = self.readers.iter().position(Option::is_none).unwrap_or(self.readers.len());
+        let number = u32::try_from(at).ok().filter(|_| at < self.room)?;
+        let begins_at = place.before_gap();
+        let Place { channel, namespace, rules, found, recovered } = place;
+        let lease = self.hub.feeds.join(&channel, rules, &self.bell, number);
+        let reader = Some(Reader::new(channel.clone(), rules, begins_at, found.gap, lease));
+        self.delivered.get_or_insert_with(|| self.hub.metrics.delivered(channel.namespace()));
+        // The strictest of its channels.
+        self.max_lag_ms = match self.facts.is_empty() {
+            true => namespace.max_lag_ms,
+            false => self.max_lag_ms.min(namespace.max_lag_ms),
+        };
+        let fact = Fact { channel, delivery: namespace.delivery, recovered };
+        match at == self.readers.len() {
+            true => {
+                self.readers.push(reader);
+                self.facts.push(fact);
+                self.members.push(member);
+            }
+            false => (self.readers[at], self.facts[at], self.members[at]) = (reader, fact, member),
+        }
+        Some(number)
+    }
+
+    /// Ends one reader. Its user leaves the channel as after a clean close.
+    pub fn leave(&mut self, reader: u32) {
+        let Some(place) = self.readers.get_mut(reader as usize) else { return };
+        *place = None;
+        if let Some(mut member) = self.members[reader as usize].take() {
+            member.left_cleanly();
+        }
+    }
+
+    /// The number of the reader of a channel.
+    pub fn reader(&self, channel: &Channel) -> Option<u32> {
+        self.channels().find(|(_, one)| *one == channel).map(|(number, _)| number)
+    }
+
+    /// Each reader's number and channel.
+    pub fn channels(&self) -> impl Iterator<Item = (u32, &Channel)> {
+        (0..).zip(&self.readers).filter_map(|(number, reader)| Some((number, reader.as_ref()?.channel())))
+    }
+
+    /// Ends with another token from now on.
+    pub fn expires_with(&mut self, session: &Session) {
+        self.expires_ms = session.expires_ms();
+    }
+
+    /// What to say of each channel, by the number of its reader; of one that left, what was true of it.
     pub fn facts(&self) -> &[Fact] {
         &self.facts
     }
 
     /// The channel of a reader.
     pub fn channel(&self, reader: u32) -> Option<&Channel> {
-        self.readers.get(reader as usize).map(Reader::channel)
+        self.readers.get(reader as usize)?.as_ref().map(Reader::channel)
     }
 
     /// The places of all readers, as one cursor.
     pub fn cursor(&self) -> Cursor {
-        Cursor::composite(self.readers.iter().map(|reader| (reader.channel(), reader.at())))
+        Cursor::composite(self.readers.iter().flatten().map(|reader| (reader.channel(), reader.at())))
     }
 
     /// The weakest guarantee of its channels.
@@ -187,18 +239,24 @@ impl Subscription {
     /// Moves a reader past an item that began to go out.
     pub fn advance(&mut self, reader: u32, item: &Item) {
         let messages = self.move_past(reader, item);
-        self.delivered.inc_by(messages);
+        self.count(messages);
     }
 
     /// Moves the readers past items that began to go out: the first so many of a batch.
     pub fn advance_all(&mut self, items: &[(u32, Item)]) {
         let messages = items.iter().map(|(reader, item)| self.move_past(*reader, item)).sum();
-        self.delivered.inc_by(messages);
+        self.count(messages);
+    }
+
+    fn count(&self, messages: u64) {
+        if let Some(delivered) = &self.delivered {
+            delivered.inc_by(messages);
+        }
     }
 
     /// Gives the number of messages that this was.
     fn move_past(&mut self, reader: u32, item: &Item) -> u64 {
-        if let Some(reader) = self.readers.get_mut(reader as usize) {
+        if let Some(Some(reader)) = self.readers.get_mut(reader as usize) {
             reader.advance(item);
         }
         u64::from(matches!(item, Item::Entry(_)))
@@ -206,17 +264,17 @@ impl Subscription {
 
     /// Where a reader stands.
     pub fn at(&self, reader: u32) -> Option<Position> {
-        self.readers.get(reader as usize).map(Reader::at)
+        self.readers.get(reader as usize)?.as_ref().map(Reader::at)
     }
 
     /// Says that this is a request of a long-poll, so that its presence lasts until the next, however it ends.
     pub fn linger(&mut self) {
-        self.members.iter_mut().for_each(Member::linger);
+        self.members.iter_mut().flatten().for_each(Member::linger);
     }
 
     /// Says that the client left in good order, so that its presence ends sooner.
     pub fn left_cleanly(&mut self) {
-        self.members.iter_mut().for_each(Member::left_cleanly);
+        self.members.iter_mut().flatten().for_each(Member::left_cleanly);
     }
 
     /// The first ready reader of a range: a look at each word, not at each reader.
@@ -242,9 +300,8 @@ impl Subscription {
     ) -> Result<(), End> {
         let (word, bit) = ((reader / 64) as usize, 1u64 << (reader % 64));
         let Batch { items, entries, more: may_follow } = batch;
-        let polled = self.readers[reader as usize].poll_items(cx, &self.hub.broker, max, entries, |item| {
-            items.push((reader, item));
-        });
+        let Some(Some(at)) = self.readers.get_mut(reader as usize) else { return Ok(()) };
+        let polled = at.poll_items(cx, &self.hub.broker, max, entries, |item| items.push((reader, item)));
         match polled {
             Poll::Ready(Ok(more)) => {
                 *may_follow |= more;
@@ -252,7 +309,7 @@ impl Subscription {
             }
             Poll::Ready(Err(error)) => Err(End::Failed(error)),
             Poll::Pending => {
-                if !self.readers[reader as usize].waits_for_broker() {
+                if !at.waits_for_broker() {
                     self.ready[word] &= !bit;
                 }
                 Ok(())
@@ -270,11 +327,11 @@ impl Subscription {
             while bits != 0 {
                 let bit = bits & bits.wrapping_neg();
                 bits ^= bit;
-                let reader = &mut self.readers[(word * 64 + bit.trailing_zeros()) as usize];
-                if rung & bit != 0 {
-                    reader.rung();
-                } else if reader.is_at_end() {
-                    *ready ^= bit;
+                match self.readers.get_mut((word * 64 + bit.trailing_zeros()) as usize) {
+                    Some(Some(reader)) if rung & bit != 0 => reader.rung(),
+                    Some(Some(reader)) if !reader.is_at_end() => {}
+                    // It waits for its bell, or has left.
+                    _ => *ready ^= bit,
                 }
             }
         }
