@@ -42,6 +42,8 @@ pub enum Retry {
 /// The stable code of an error, one for each thing a caller can do about it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Code {
+    /// The connection reads this channel already.
+    AlreadySubscribed,
     /// The envelope of a batch is not `{"messages":[…]}` with at most 1,000 messages.
     BadBatch,
     /// A channel name breaks the rules of names.
@@ -102,7 +104,8 @@ pub enum Code {
 
 impl Code {
     /// Every code, in the order of the alphabet.
-    pub const ALL: [Code; 28] = [
+    pub const ALL: [Code; 29] = [
+        Code::AlreadySubscribed,
         Code::BadBatch,
         Code::BadChannel,
         Code::BadCursor,
@@ -136,6 +139,7 @@ impl Code {
     /// The code as it stands on every wire.
     pub fn as_str(self) -> &'static str {
         match self {
+            Code::AlreadySubscribed => "already-subscribed",
             Code::BadBatch => "bad-batch",
             Code::BadChannel => "bad-channel",
             Code::BadCursor => "bad-cursor",
@@ -170,7 +174,8 @@ impl Code {
     /// When the request may be tried again.
     pub fn retry(self) -> Retry {
         match self {
-            Code::BadBatch
+            Code::AlreadySubscribed
+            | Code::BadBatch
             | Code::BadChannel
             | Code::BadCursor
             | Code::BadEvent
@@ -201,6 +206,7 @@ impl Code {
     /// The sentence that says what to do next.
     pub fn advice(self) -> &'static str {
         match self {
+            Code::AlreadySubscribed => "unsubscribe first, or use what comes already",
             Code::BadBatch => "send {\"messages\":[…]} with at most 1,000 messages",
             Code::BadChannel => "use 1 to 255 bytes of A-Z a-z 0-9 _ - . : @ =",
             Code::BadCursor => "use a cursor as this server gave it, with the channels it was given for",

@@ -122,6 +122,11 @@ impl Hub {
     pub fn is_draining(&self) -> bool {
         self.shared.is_draining()
     }
+
+    /// Milliseconds since the Unix epoch, by the node's clock.
+    pub fn now_ms(&self) -> u64 {
+        self.shared.clock.now_ms()
+    }
 }
 
 impl Control {

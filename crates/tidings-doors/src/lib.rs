@@ -37,6 +37,8 @@ pub struct Doors {
     pub body_idle: Duration,
     /// The largest message, in bytes.
     pub message_bytes: usize,
+    /// Most channels that one connection to `/v1/connect` reads.
+    pub connection_channels: usize,
     /// Whether to serve `/dev/echo`.
     pub echo: bool,
 }

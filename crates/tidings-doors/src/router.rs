@@ -34,7 +34,8 @@ pub fn router(doors: Arc<Doors>) -> Router {
         .route("/v1/channels/{channel}", any(channel))
         .route("/v1/channels/{channel}/presence", any(roster))
         .route("/v1/subscribe", any(subscribe))
-        .route("/v1/publish", any(batch));
+        .route("/v1/publish", any(batch))
+        .route("/v1/connect", any(connect));
     if doors.echo {
         router = router.route("/dev/echo", any(echo));
     }
@@ -134,6 +135,17 @@ async fn roster(State(doors): State<Arc<Doors>>, path: Path, request: http::Requ
         presence::read(&session, &channel).await
     };
     answer(roster.await)
+}
+
+async fn connect(State(doors): State<Arc<Doors>>, request: http::Request<Body>) -> Response {
+    let (request, _) = Request::split(request);
+    match request.method {
+        Method::GET => {
+            let opened = open(&doors, &request, &[]);
+            websocket::connect(&doors, &request, opened).await
+        }
+        _ => Problem::method_not_allowed("GET, OPTIONS").into_response(),
+    }
 }
 
 async fn echo(State(doors): State<Arc<Doors>>, request: http::Request<Body>) -> Response {

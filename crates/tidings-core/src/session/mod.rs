@@ -41,6 +41,14 @@ impl Session {
         &self.identity
     }
 
+    /// The user that its token names.
+    pub fn user(&self) -> Option<&str> {
+        match &self.identity {
+            Identity::Client(client) => client.user.as_deref(),
+            Identity::Anonymous | Identity::Backend => None,
+        }
+    }
+
     /// When its token ends, in milliseconds since the Unix epoch.
     pub fn expires_ms(&self) -> Option<u64> {
         match &self.identity {

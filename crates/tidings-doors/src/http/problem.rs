@@ -133,6 +133,7 @@ impl IntoResponse for Problem {
 /// The status of an error before an answer has begun.
 pub fn status(code: Code) -> StatusCode {
     match code {
+        Code::AlreadySubscribed => StatusCode::CONFLICT,
         Code::BadBatch
         | Code::BadChannel
         | Code::BadCursor
@@ -166,7 +167,8 @@ pub fn close(code: Code) -> u16 {
         Code::TokenExpired => 4001,
         Code::Lagged => 4002,
         Code::BrokerUnavailable | Code::IdempotencyFull => 4003,
-        Code::BadBatch
+        Code::AlreadySubscribed
+        | Code::BadBatch
         | Code::BadChannel
         | Code::BadCursor
         | Code::BadEvent
@@ -190,6 +192,7 @@ pub fn close(code: Code) -> u16 {
 
 fn title(code: Code) -> &'static str {
     match code {
+        Code::AlreadySubscribed => "Already subscribed",
         Code::BadBatch => "Not a batch",
         Code::BadChannel => "Not a channel name",
         Code::BadCursor => "Not a cursor of these channels",

@@ -30,6 +30,8 @@ pub struct Connection {
     /// When a ping went out that is not answered.
     pinged: Option<Instant>,
     heartbeat: Duration,
+    /// What asks the peer whether it is there.
+    beat: Bytes,
 }
 
 /// A message from the client.
@@ -54,6 +56,8 @@ pub enum Closed {
     Lost,
 }
 
+/// A ping without a payload (section 5.5.2).
+const PING: Bytes = Bytes::from_static(b"\x89\x00");
 /// How long a ping may stay unanswered.
 const PONG_WAIT: Duration = Duration::from_secs(10);
 /// How long the peer may take to answer a close.
@@ -73,7 +77,14 @@ impl Connection {
             heard: false,
             pinged: None,
             heartbeat,
+            beat: PING,
         }
+    }
+
+    /// The same, with a frame of the caller's for a heartbeat. Whatever the peer sends answers it.
+    pub fn beating(mut self, beat: Bytes) -> Self {
+        self.beat = beat;
+        self
     }
 
     /// The next message. Answers pings on the way; call only while nothing waits
@@ -121,7 +132,7 @@ impl Connection {
             return Ok(self.active + self.heartbeat);
         }
         if self.line.is_empty() {
-            self.line.push(frame::frame(OpCode::Ping, b""));
+            self.line.push(self.beat.clone());
             self.pinged = Some(now);
             self.active = now;
         }

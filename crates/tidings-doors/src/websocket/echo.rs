@@ -14,7 +14,8 @@ use crate::http::takeover::Slot;
 use crate::{Doors, Request};
 
 use super::connection::{Closed, Connection, Received};
-use super::{frame, handshake, stream};
+use super::ended::Ended;
+use super::{frame, handshake};
 
 /// The suite sends messages of 16 MiB.
 const MESSAGE_BYTES_MAX: usize = 17 << 20;
@@ -34,7 +35,7 @@ pub(crate) async fn echo(doors: &Doors, request: &Request, now_ms: u64) -> Respo
         let mut connection = Connection::new(socket, ahead, MESSAGE_BYTES_MAX, heartbeat);
         connection.line.push(head);
         let closed = repeat(&mut connection).await;
-        stream::end(connection, closed).await;
+        Ended::Closed(closed).finish(connection).await;
     };
     match slot.take(run).await {}
 }

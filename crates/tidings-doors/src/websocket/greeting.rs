@@ -3,10 +3,10 @@
 use bytes::{BufMut, Bytes, BytesMut};
 use serde::Serialize;
 use tidings_core::log::{Gap, Message};
-use tidings_core::{Channel, Code, Cursor, Retry, Subscription};
+use tidings_core::{Channel, Code, Cursor, Item, Retry, Slot, Subscription};
 
 use crate::http::problem::close;
-use crate::stream::come_back_ms;
+use crate::stream::{Unit, come_back_ms};
 use crate::wire::{self, GapReport};
 
 use super::frame;
@@ -37,6 +37,9 @@ struct GapFrame {
     gap: GapReport,
     cursor: String,
 }
+
+/// Where the text frame of a message stands among its encodings.
+const SLOT: Slot = Slot(0);
 
 /// The first frame: what is read, from where, and whether anything is missing at the head.
 pub(super) fn greeting(subscription: &Subscription) -> Bytes {
@@ -81,6 +84,31 @@ pub(super) fn goodbye(code: Code) -> (u16, String) {
         Retry::Never | Retry::AfterChange => format!("{{\"code\":\"{code}\"}}"),
     };
     (close(code), reason)
+}
+
+/// A frame for each item; over several channels also the cursor behind them.
+pub(super) fn encode(
+    subscription: &Subscription,
+    composite: bool,
+    items: &[(u32, Item)],
+    units: &mut Vec<Unit>,
+) {
+    let unit = |shared| Unit { private: Bytes::new(), shared };
+    let mut cursor = composite.then(|| subscription.cursor());
+    for (reader, item) in items {
+        let Some(channel) = subscription.channel(*reader) else { continue };
+        if let Some(cursor) = &mut cursor {
+            cursor.set(channel, item.position());
+        }
+        units.push(unit(match item {
+            Item::Entry(entry) => entry.wire(SLOT, message),
+            Item::Gap(gap) => {
+                let one = Cursor::one(channel, gap.until);
+                self::gap(channel, gap, cursor.as_ref().unwrap_or(&one))
+            }
+        }));
+    }
+    units.extend(cursor.map(|cursor| unit(self::cursor(&cursor))));
 }
 
 fn json(value: &impl Serialize) -> Bytes {

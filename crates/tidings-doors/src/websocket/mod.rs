@@ -1,13 +1,16 @@
 //! WebSocket on a channel URL (RFC 6455).
 
+mod connect;
 mod connection;
 mod decoder;
 mod echo;
+mod ended;
 mod frame;
 mod greeting;
 mod handshake;
 mod publishing;
 mod stream;
+mod timing;
 
 use axum::response::{IntoResponse, Response};
 use http::StatusCode;
@@ -21,6 +24,7 @@ use crate::http::query::Reading;
 use crate::http::takeover::Slot;
 use crate::{Doors, Request};
 
+pub(crate) use connect::connect;
 use connection::Connection;
 pub(crate) use echo::echo;
 

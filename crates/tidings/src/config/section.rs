@@ -92,6 +92,11 @@ pub struct LimitsConfig {
     #[schemars(extend("x-bounds" = ["1KiB", "64MiB"]))]
     pub message_bytes: Size,
 
+    /// How many channels one connection to `/v1/connect` may read. One more is refused with
+    /// `too-many-channels`.
+    #[schemars(range(min = 1, max = 100_000))]
+    pub connection_channels: u64,
+
     /// How many channels this node follows live at once. Beyond it the least recently used (those
     /// that nobody reads, then those without a message or a new reader for the longest time, and
     /// for 5 s at least) are polled instead: about once a second, or slower where more than a
@@ -156,6 +161,7 @@ impl Default for LimitsConfig {
     fn default() -> Self {
         LimitsConfig {
             message_bytes: Size(1 << 20),
+            connection_channels: 1_000,
             feeds: 100_000,
             idempotency_keys: 1_000_000,
             body_idle: Period::secs(60),

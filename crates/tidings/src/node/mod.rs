@@ -54,6 +54,7 @@ impl Node {
             heartbeat: *config.heartbeat,
             body_idle: *config.limits.body_idle,
             message_bytes: bytes(config.limits.message_bytes.0),
+            connection_channels: usize::try_from(config.limits.connection_channels).unwrap_or(usize::MAX),
             echo: config.dev,
         });
         let mut router = tidings_doors::router(doors.clone()).merge(ops::router(ops.clone(), config.dev));

@@ -4,6 +4,7 @@
 
 mod auth;
 mod batch;
+mod connect;
 mod docs;
 mod expiry;
 mod far;

@@ -1,0 +1,60 @@
+//! Why a WebSocket ends, and how.
+
+use tidings_core::{Code, End, Error};
+
+use crate::http::problem::Problem;
+
+use super::connection::{Closed, Connection};
+use super::decoder::Violation;
+use super::{frame, greeting};
+
+/// Why the loop of a connection ended.
+pub(super) enum Ended {
+    /// As many messages went out as were asked for.
+    Limit,
+    /// By us, with this code.
+    Error(Code),
+    /// By the peer, or by what it did.
+    Closed(Closed),
+}
+
+impl Ended {
+    /// Whether the client does not come back. Who is told to come back, or may, counts as lost for
+    /// as long as that may take.
+    pub(super) fn is_for_good(&self) -> bool {
+        matches!(self, Ended::Limit | Ended::Error(Code::TooLarge) | Ended::Closed(Closed::ByPeer(_)))
+    }
+
+    /// Ends a connection as its end asks for.
+    pub(super) async fn finish(self, mut connection: Connection) {
+        let fail = |code, why| frame::close(code, &format!("{{\"code\":\"{why}\"}}"));
+        let last = match self {
+            Ended::Limit => return connection.close(1000, "").await,
+            Ended::Error(code) => {
+                let (code, reason) = greeting::goodbye(code);
+                return connection.close(code, &reason).await;
+            }
+            Ended::Closed(Closed::ByPeer(code)) => frame::answer_close(code),
+            Ended::Closed(Closed::Violation(Violation::Protocol)) => fail(1002, Code::BadFrame),
+            Ended::Closed(Closed::Violation(Violation::Utf8)) => fail(1007, Code::BadText),
+            Ended::Closed(Closed::Violation(Violation::TooLarge)) => {
+                let detail = "the message is larger than this connection takes";
+                let problem = Problem::from(Error::new(Code::TooLarge, detail));
+                connection.line.push(frame::text(format!("{{\"error\":{}}}", problem.to_json()).as_bytes()));
+                fail(1009, Code::TooLarge)
+            }
+            Ended::Closed(Closed::Silent | Closed::Lost) => return,
+        };
+        connection.finish(last).await;
+    }
+}
+
+impl From<End> for Ended {
+    fn from(end: End) -> Self {
+        Ended::Error(match end {
+            End::Expired => Code::TokenExpired,
+            End::Draining => Code::Draining,
+            End::Failed(error) => error.code,
+        })
+    }
+}
