@@ -133,7 +133,8 @@ impl Desk {
             tokio_tungstenite::connect_async(url).await.map_err(|error| error.to_string())?;
         while let Some(line) = lines.next() {
             if let Some(frame) = line.strip_prefix("> ") {
-                socket.send(Message::text(frame.to_owned())).await.map_err(|error| error.to_string())?;
+                let frame = frame.replace("$CURSOR", &self.cursor).replace("$TOKEN", &self.token);
+                socket.send(Message::text(frame)).await.map_err(|error| error.to_string())?;
                 continue;
             }
             let mut wanted = vec![line];
