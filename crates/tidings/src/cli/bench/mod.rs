@@ -31,6 +31,7 @@ mod tests;
 
 use clap::Subcommand;
 
+use super::Failure;
 use compare::Scenario;
 use flags::{Flags, FloorKind};
 
@@ -127,5 +128,5 @@ impl ManyChannels {
 
 /// An error as the command line prints it: what is wrong, and what to do.
 fn failure(what: String, advice: &str) -> anyhow::Error {
-    anyhow::anyhow!("error: {what}\ntry: {advice}")
+    Failure::new(what, advice).into()
 }

@@ -66,10 +66,11 @@ fn the_length_of_a_frame_is_probed() {
 fn what_cannot_be_run_is_refused_with_advice() {
     let mut plan = plan(Server::local(([127, 0, 0, 1], 9).into(), None), 1, 1, 1, Transport::Ws);
     let error = Load::connect(plan.clone(), &mut Progress::new()).expect_err("nobody listens");
-    assert!(error.to_string().contains("\ntry: "), "{error}");
+    assert!(error.downcast_ref::<crate::cli::Failure>().is_some(), "{error}");
     plan.bytes = 3;
     let error = plan.check().expect_err("a mark does not fit");
-    assert!(error.to_string().contains("--bytes"), "{error}");
+    let failure = error.downcast_ref::<crate::cli::Failure>().expect("it comes with advice");
+    assert!(failure.advice().contains("--bytes"), "{failure:?}");
 }
 
 /// A real WebSocket server that greets, then says what it is told, then tells what it hears.
@@ -126,4 +127,11 @@ fn what_comes_twice_or_to_the_wrong_one_is_noticed() {
     assert_eq!((slot.receive(6, 1, 69), slot.waiting), (Receipt::Fresh, 69));
     assert_eq!((slot.receive(6, 1, 69), slot.waiting), (Receipt::Doubled, 69));
     assert_eq!((slot.receive(6, 1, 5), slot.waiting), (Receipt::Fresh, 68));
+}
+
+#[test]
+fn a_failure_is_told_once() {
+    let failure = super::failure("it is so".into(), "something else");
+    assert_eq!(format!("{failure:#}"), "it is so", "`error:` and `try:` are the command line's");
+    assert!(failure.downcast_ref::<crate::cli::Failure>().is_some());
 }
