@@ -22,8 +22,9 @@ CASES = Path(__file__).resolve().parents[2] / ".tests" / "autobahn-cases"
 # Framing, pings, reserved bits, opcodes, fragmentation, UTF-8, closing, and of the
 # large and many messages (9.*) one of each kind.
 DEFAULT = ["[1-7].*", "10.*", "9.1.1", "9.1.2", "9.2.1", "9.2.2", "9.3.4", "9.5.4", "9.7.1", "9.8.1"]
-# permessage-deflate. A node does not offer it, and a server may decline any extension.
+# permessage-deflate, which a node agrees to where `websocket.deflate` is set. Of each kind and size, one.
 COMPRESSION = ["12.*", "13.*"]
+DEFAULT_COMPRESSION = ["12.[1-5].1", "12.1.9", "13.[1-7].1", "13.3.7"]
 # These send much: one at a time, or they measure each other.
 HEAVY = ["9.*"]
 
@@ -87,7 +88,7 @@ def report(options, verdicts, skipped, seconds):
     for v in verdicts.values():
         kinds[v["behavior"]] = kinds.get(v["behavior"], 0) + 1
     if skipped:
-        print(f"# {skipped} compression cases (12.*, 13.*) left out: permessage-deflate is not offered")
+        print(f"# {skipped} compression cases (12.*, 13.*) left out: add --compression for a node that has it")
     print(f"# {', '.join(f'{kind} {count}' for kind, count in sorted(kinds.items()))}; {seconds:.1f} s")
     print(f"autobahn: {len(verdicts) - len(failed)} passed, {len(failed)} failed")
     if options.report:
@@ -99,7 +100,8 @@ def report(options, verdicts, skipped, seconds):
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--url", default="ws://127.0.0.1:8080/dev/echo")
-    parser.add_argument("--full", action="store_true", help="every case but compression, all messages")
+    parser.add_argument("--full", action="store_true", help="every case, all messages")
+    parser.add_argument("--compression", action="store_true", help="the cases of permessage-deflate, too")
     parser.add_argument("--only", metavar="PATTERN", nargs="+", help="these cases, such as '6.4.*'")
     parser.add_argument("--parallel", type=int, default=8)
     parser.add_argument("--report", metavar="FILE", help="write every verdict to FILE as JSON")
@@ -110,9 +112,9 @@ def main():
 
     began = time.monotonic()
     everything = load()
-    wanted = options.only or (["*"] if options.full else DEFAULT)
-    chosen = {name: cls for name, cls in everything.items() if matches(name, wanted) and not matches(name, COMPRESSION)}
-    skipped = sum(matches(name, COMPRESSION) for name in everything)
+    wanted = options.only or (["*"] if options.full else DEFAULT + DEFAULT_COMPRESSION)
+    chosen = {name: cls for name, cls in everything.items() if matches(name, wanted) and (options.compression or not matches(name, COMPRESSION))}
+    skipped = 0 if options.compression else sum(matches(name, COMPRESSION) for name in everything)
     run = Run(options, chosen)
     run.go()
     return report(options, run.verdicts, skipped, time.monotonic() - began)

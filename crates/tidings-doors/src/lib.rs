@@ -39,6 +39,8 @@ pub struct Doors {
     pub message_bytes: usize,
     /// Most channels that one connection to `/v1/connect` reads.
     pub connection_channels: usize,
+    /// Whether WebSocket messages are compressed for clients that offer it.
+    pub deflate: bool,
     /// Whether to serve `/dev/echo`.
     pub echo: bool,
 }

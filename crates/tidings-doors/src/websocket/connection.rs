@@ -14,12 +14,15 @@ use tokio::time::Instant;
 use crate::stream::{Line, Scratch, Socket};
 
 use super::decoder::{Decoder, Event, Violation};
+use super::deflate::Deflate;
 use super::frame;
 
 /// An open WebSocket.
 pub struct Connection {
     /// Where frames go out.
     pub line: Line,
+    /// The compression that was agreed.
+    pub deflate: Option<Deflate>,
     decoder: Decoder,
     /// Bytes that were read and not decoded yet, since the owner takes one message at a time.
     unread: Bytes,
@@ -70,6 +73,7 @@ impl Connection {
     pub fn new(socket: Socket, ahead: Bytes, message_bytes_max: usize, heartbeat: Duration) -> Self {
         Connection {
             line: Line::new(socket),
+            deflate: None,
             decoder: Decoder::new(message_bytes_max),
             // An empty slice of hyper's buffer would keep all of that buffer.
             unread: if ahead.is_empty() { Bytes::new() } else { ahead },
@@ -79,6 +83,21 @@ impl Connection {
             heartbeat,
             beat: PING,
         }
+    }
+
+    /// The same, with the compression that the handshake agreed on.
+    pub fn deflating(mut self, deflate: Option<Deflate>) -> Self {
+        self.deflate = deflate;
+        self.decoder.inflates(deflate.is_some());
+        self
+    }
+
+    /// Queues a message of this connection alone.
+    pub fn push(&mut self, opcode: OpCode, payload: &[u8]) {
+        self.line.push(match self.deflate {
+            Some(deflate) => deflate.frame(opcode, payload),
+            None => frame::frame(opcode, payload),
+        });
     }
 
     /// The same, with a frame of the caller's for a heartbeat. Whatever the peer sends answers it.

@@ -8,6 +8,8 @@
 use soketto::Parsing;
 use soketto::base::{Codec, Header, OpCode};
 
+use super::deflate::inflate;
+
 /// What a client said.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Event {
@@ -41,6 +43,8 @@ pub enum Violation {
 #[derive(Debug)]
 pub struct Decoder {
     message_bytes_max: usize,
+    /// Whether messages may be compressed (RFC 7692).
+    inflates: bool,
     /// The beginning of a header that is not whole.
     head: Vec<u8>,
     frame: Option<Frame>,
@@ -59,6 +63,7 @@ struct Frame {
 #[derive(Debug)]
 struct Message {
     is_text: bool,
+    is_compressed: bool,
     bytes: Vec<u8>,
     valid: usize,
 }
@@ -69,7 +74,19 @@ const HEAD_BYTES_MAX: usize = 14;
 impl Decoder {
     /// A decoder of messages up to this many bytes, however they are fragmented.
     pub fn new(message_bytes_max: usize) -> Self {
-        Decoder { message_bytes_max, head: Vec::new(), frame: None, message: None, control: Vec::new() }
+        Decoder {
+            message_bytes_max,
+            inflates: false,
+            head: Vec::new(),
+            frame: None,
+            message: None,
+            control: Vec::new(),
+        }
+    }
+
+    /// Sets whether messages may be compressed.
+    pub fn inflates(&mut self, inflates: bool) {
+        self.inflates = inflates;
     }
 
     /// Whether nothing is under way.
@@ -108,6 +125,7 @@ impl Decoder {
         self.head.extend_from_slice(&input[..more]);
         let mut codec = Codec::new();
         codec.set_max_data_size(usize::MAX >> 1);
+        codec.add_reserved_bits((self.inflates, false, false));
         match codec.decode_header(&self.head) {
             Ok(Parsing::Done { value, offset }) => {
                 self.head = Vec::new();
@@ -128,9 +146,11 @@ impl Decoder {
                 return Err(Violation::Protocol);
             }
             (OpCode::Text | OpCode::Binary, None) => {
-                let is_text = header.opcode() == OpCode::Text;
-                self.message = Some(Message { is_text, bytes: Vec::new(), valid: 0 });
+                let (is_text, is_compressed) = (header.opcode() == OpCode::Text, header.is_rsv1());
+                self.message = Some(Message { is_text, is_compressed, bytes: Vec::new(), valid: 0 });
             }
+            // Only the first frame of a message says that it is compressed (RFC 7692 section 6.1).
+            _ if header.is_rsv1() => return Err(Violation::Protocol),
             _ => {}
         }
         if let (false, Some(message)) = (header.opcode().is_control(), &self.message) {
@@ -155,7 +175,8 @@ impl Decoder {
         unmask(&frame.header, frame.read, &mut target[before..]);
         frame.read += taken;
         match &mut self.message {
-            Some(message) if message.is_text => message.check_utf8()?,
+            // What is compressed is text once it is whole.
+            Some(message) if message.is_text && !message.is_compressed => message.check_utf8()?,
             _ => {}
         }
         Ok(taken)
@@ -173,7 +194,12 @@ impl Decoder {
                 close_code(&std::mem::take(&mut self.control)).map(|code| Some(Event::Close(code)))
             }
             _ if !frame.header.is_fin() => Ok(None),
-            _ => match self.message.take() {
+            _ => match self
+                .message
+                .take()
+                .map(|message| message.inflated(self.message_bytes_max))
+                .transpose()?
+            {
                 Some(message) if message.is_text && message.valid < message.bytes.len() => {
                     Err(Violation::Utf8)
                 }
@@ -186,6 +212,17 @@ impl Decoder {
 }
 
 impl Message {
+    /// The message as it was before its compression, if it is compressed.
+    fn inflated(mut self, max: usize) -> Result<Self, Violation> {
+        if self.is_compressed {
+            self.bytes = inflate(&self.bytes, max)?;
+            if self.is_text {
+                self.check_utf8()?;
+            }
+        }
+        Ok(self)
+    }
+
     /// Fails at the first byte that no continuation can make valid.
     fn check_utf8(&mut self) -> Result<(), Violation> {
         match std::str::from_utf8(&self.bytes[self.valid..]) {

@@ -15,15 +15,15 @@ use crate::{Doors, Request};
 
 use super::connection::{Closed, Connection, Received};
 use super::ended::Ended;
-use super::{frame, handshake};
+use super::handshake;
 
 /// The suite sends messages of 16 MiB.
 const MESSAGE_BYTES_MAX: usize = 17 << 20;
 
 /// Sends every message back.
 pub(crate) async fn echo(doors: &Doors, request: &Request, now_ms: u64) -> Response {
-    let headers = match handshake::accept(&request.headers) {
-        Ok(headers) => headers,
+    let (headers, deflate) = match handshake::accept(&request.headers, doors.deflate) {
+        Ok(accepted) => accepted,
         Err(error) => return handshake::refuse(error),
     };
     let Some(slot) = request.extensions.get::<Slot>() else {
@@ -32,7 +32,7 @@ pub(crate) async fn echo(doors: &Doors, request: &Request, now_ms: u64) -> Respo
     let head = head(StatusCode::SWITCHING_PROTOCOLS, &headers, now_ms);
     let heartbeat = doors.heartbeat;
     let run = move |socket, ahead| async move {
-        let mut connection = Connection::new(socket, ahead, MESSAGE_BYTES_MAX, heartbeat);
+        let mut connection = Connection::new(socket, ahead, MESSAGE_BYTES_MAX, heartbeat).deflating(deflate);
         connection.line.push(head);
         let closed = repeat(&mut connection).await;
         Ended::Closed(closed).finish(connection).await;
@@ -48,8 +48,8 @@ async fn repeat(connection: &mut Connection) -> Closed {
             Poll::Pending => Poll::Pending,
         });
         match received.await {
-            Ok(Received::Text(bytes)) => connection.line.push(frame::text(&bytes)),
-            Ok(Received::Binary(bytes)) => connection.line.push(frame::frame(OpCode::Binary, &bytes)),
+            Ok(Received::Text(bytes)) => connection.push(OpCode::Text, &bytes),
+            Ok(Received::Binary(bytes)) => connection.push(OpCode::Binary, &bytes),
             Err(closed) => return closed,
         }
     }

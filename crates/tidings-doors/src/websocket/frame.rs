@@ -5,7 +5,17 @@ use soketto::base::{Codec, Header, OpCode};
 
 /// One unfragmented frame.
 pub fn frame(opcode: OpCode, payload: &[u8]) -> Bytes {
+    with(Header::new(opcode), payload)
+}
+
+/// One unfragmented frame whose payload is compressed (RFC 7692 section 6).
+pub fn compressed(opcode: OpCode, payload: &[u8]) -> Bytes {
     let mut header = Header::new(opcode);
+    header.set_rsv1(true);
+    with(header, payload)
+}
+
+fn with(mut header: Header, payload: &[u8]) -> Bytes {
     header.set_fin(true).set_payload_len(payload.len());
     let mut codec = Codec::new();
     let head = codec.encode_header(&header);

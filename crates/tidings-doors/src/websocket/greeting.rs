@@ -2,6 +2,7 @@
 
 use bytes::{BufMut, Bytes, BytesMut};
 use serde::Serialize;
+use soketto::base::OpCode;
 use tidings_core::log::{Gap, Message};
 use tidings_core::{Channel, Code, Cursor, Item, Retry, Slot, Subscription};
 
@@ -9,6 +10,7 @@ use crate::http::problem::close;
 use crate::stream::{Unit, come_back_ms};
 use crate::wire::{self, GapReport};
 
+use super::deflate::Deflate;
 use super::frame;
 
 #[derive(Serialize)]
@@ -54,11 +56,11 @@ pub(super) fn greeting(subscription: &Subscription) -> Bytes {
     json(&Greeting { subscribed: Subscribed { channels: channels.collect(), cursor, recovered } })
 }
 
-/// A message as one text frame: the same bytes for everyone.
-pub(super) fn message(message: &Message) -> Bytes {
+/// A message as text: the same for everyone.
+fn message(message: &Message) -> BytesMut {
     let mut text = BytesMut::with_capacity(256 + message.payload.bytes.len());
     wire::message(&mut text, message);
-    frame::text(&text)
+    text
 }
 
 /// A gap, and the cursor to go on from.
@@ -90,6 +92,7 @@ pub(super) fn goodbye(code: Code) -> (u16, String) {
 pub(super) fn encode(
     subscription: &Subscription,
     composite: bool,
+    deflate: Option<Deflate>,
     items: &[(u32, Item)],
     units: &mut Vec<Unit>,
 ) {
@@ -101,7 +104,10 @@ pub(super) fn encode(
             cursor.set(channel, item.position());
         }
         units.push(unit(match item {
-            Item::Entry(entry) => entry.wire(SLOT, message),
+            Item::Entry(entry) => match deflate {
+                None => entry.wire(SLOT, |one| frame::text(&message(one))),
+                Some(deflate) => entry.wire(deflate.slot(), |one| deflate.frame(OpCode::Text, &message(one))),
+            },
             Item::Gap(gap) => {
                 let one = Cursor::one(channel, gap.until);
                 self::gap(channel, gap, cursor.as_ref().unwrap_or(&one))

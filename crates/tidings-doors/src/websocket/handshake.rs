@@ -3,19 +3,22 @@
 use axum::response::{IntoResponse, Response};
 use base64::prelude::{BASE64_STANDARD, Engine as _};
 use http::header::{
-    CONNECTION, HeaderMap, HeaderValue, SEC_WEBSOCKET_ACCEPT, SEC_WEBSOCKET_KEY, SEC_WEBSOCKET_VERSION,
-    UPGRADE,
+    CONNECTION, HeaderMap, HeaderValue, SEC_WEBSOCKET_ACCEPT, SEC_WEBSOCKET_EXTENSIONS, SEC_WEBSOCKET_KEY,
+    SEC_WEBSOCKET_VERSION, UPGRADE,
 };
 use sha1::{Digest, Sha1};
 use tidings_core::{Code, Error, Result};
 
 use crate::http::problem::Problem;
 
+use super::deflate::Deflate;
+
 /// Section 1.3.
 const GUID: &[u8] = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11";
 
-/// The headers of the 101, or why there is none. No extension or subprotocol is chosen.
-pub(super) fn accept(headers: &HeaderMap) -> Result<HeaderMap> {
+/// The headers of the 101 and the compression that was agreed, where it may be; or why there is
+/// none. No subprotocol is chosen.
+pub(super) fn accept(headers: &HeaderMap, may_deflate: bool) -> Result<(HeaderMap, Option<Deflate>)> {
     let version = headers.get(SEC_WEBSOCKET_VERSION).map(HeaderValue::as_bytes);
     if version != Some(b"13") {
         return Err(Error::new(Code::BadFrame, "the Sec-WebSocket-Version is not 13"));
@@ -31,7 +34,11 @@ pub(super) fn accept(headers: &HeaderMap) -> Result<HeaderMap> {
     if let Ok(value) = HeaderValue::from_str(&BASE64_STANDARD.encode(digest)) {
         reply.insert(SEC_WEBSOCKET_ACCEPT, value);
     }
-    Ok(reply)
+    let deflate = Deflate::negotiate(headers).filter(|_| may_deflate).map(|(deflate, accepted)| {
+        reply.insert(SEC_WEBSOCKET_EXTENSIONS, accepted);
+        deflate
+    });
+    Ok((reply, deflate))
 }
 
 /// A refusal that names the version spoken here (section 4.4).
@@ -50,8 +57,8 @@ mod tests {
         let mut headers = HeaderMap::new();
         headers.insert(SEC_WEBSOCKET_VERSION, HeaderValue::from_static("13"));
         headers.insert(SEC_WEBSOCKET_KEY, HeaderValue::from_static("dGhlIHNhbXBsZSBub25jZQ=="));
-        assert_eq!(accept(&headers).unwrap()[SEC_WEBSOCKET_ACCEPT], "s3pPLMBiTxaQ9kYGzzhZRbK+xOo=");
+        assert_eq!(accept(&headers, false).unwrap().0[SEC_WEBSOCKET_ACCEPT], "s3pPLMBiTxaQ9kYGzzhZRbK+xOo=");
         headers.insert(SEC_WEBSOCKET_KEY, HeaderValue::from_static("dGhl"));
-        assert!(accept(&headers).is_err());
+        assert!(accept(&headers, false).is_err());
     }
 }

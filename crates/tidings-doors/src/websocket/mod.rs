@@ -3,6 +3,7 @@
 mod connect;
 mod connection;
 mod decoder;
+mod deflate;
 mod echo;
 mod ended;
 mod frame;
@@ -40,10 +41,12 @@ pub(crate) async fn read(
     reading: Reading,
     single: bool,
 ) -> Response {
-    let accepted =
-        doors.cors.admit_websocket(&request.headers).and_then(|()| handshake::accept(&request.headers));
-    let mut headers = match accepted {
-        Ok(headers) => headers,
+    let accepted = doors
+        .cors
+        .admit_websocket(&request.headers)
+        .and_then(|()| handshake::accept(&request.headers, doors.deflate));
+    let (mut headers, deflate) = match accepted {
+        Ok(accepted) => accepted,
         Err(error) => return handshake::refuse(error),
     };
     let subscription = match session.follow(want).await {
@@ -60,7 +63,7 @@ pub(crate) async fn read(
     let heartbeat = doors.heartbeat;
     let stream = stream::Stream::new(doors, session, subscription, reading.limit, single);
     let run = move |socket, ahead| {
-        let mut connection = Connection::new(socket, ahead, limit, heartbeat);
+        let mut connection = Connection::new(socket, ahead, limit, heartbeat).deflating(deflate);
         connection.line.push(head);
         stream.run(connection)
     };

@@ -93,9 +93,9 @@ impl Stream {
                     Poll::Pending => nothing_to_read = true,
                 }
             }
-            let composite = self.only.is_none();
+            let (composite, deflate) = (self.only.is_none(), connection.deflate);
             let encode = |subscription: &_, items: &_, units: &mut _| {
-                encode(subscription, composite, items, units);
+                encode(subscription, composite, deflate, items, units);
             };
             match self.pump.poll(cx, &mut connection.line, encode) {
                 Poll::Ready(Ok(Step::Wrote { more: true })) => {}

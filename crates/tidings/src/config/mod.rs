@@ -41,6 +41,7 @@ pub use namespace::{Compact, Delivery, NamespaceConfig, Publish, RetainConfig, S
 pub use reference::{EXAMPLE, reference, schema};
 pub use section::{
     AuthConfig, BrokerConfig, BrokerKind, CorsConfig, JwtConfig, LimitsConfig, LogConfig, LogFormat,
+    WebSocketConfig,
 };
 pub use value::{Address, Period, Secret, Size};
 
@@ -94,6 +95,9 @@ pub struct Config {
     /// logged.
     pub log: LogConfig,
 
+    /// How WebSockets speak.
+    pub websocket: WebSocketConfig,
+
     /// The policy of the channels whose name begins with `NAME:`; `[namespaces.default]` is for
     /// names without a `:`. A channel whose namespace is not declared does not exist. NAME has 1
     /// to 100 bytes of `A-Z a-z 0-9 _ - . @ =`; the environment can only name a namespace in
@@ -119,6 +123,7 @@ impl Default for Config {
             cors: CorsConfig::default(),
             limits: LimitsConfig::default(),
             log: LogConfig::default(),
+            websocket: WebSocketConfig::default(),
             namespaces: BTreeMap::new(),
             dev: false,
         }

@@ -115,6 +115,17 @@ pub struct LimitsConfig {
     pub body_idle: Period,
 }
 
+/// `[websocket]`: how WebSockets speak.
+#[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct WebSocketConfig {
+    /// Whether messages are compressed (`permessage-deflate`) for clients that offer it. Each is
+    /// compressed once for all its readers, and a connection keeps no memory for it. It saves bytes
+    /// and costs CPU; where secrets and what an attacker may choose share a message, its length
+    /// can tell about the secrets.
+    pub deflate: bool,
+}
+
 /// `[log]`: what the node writes about itself.
 #[derive(Debug, Clone, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]

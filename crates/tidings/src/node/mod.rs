@@ -55,6 +55,7 @@ impl Node {
             body_idle: *config.limits.body_idle,
             message_bytes: bytes(config.limits.message_bytes.0),
             connection_channels: usize::try_from(config.limits.connection_channels).unwrap_or(usize::MAX),
+            deflate: config.websocket.deflate,
             echo: config.dev,
         });
         let mut router = tidings_doors::router(doors.clone()).merge(ops::router(ops.clone(), config.dev));

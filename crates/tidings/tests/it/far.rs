@@ -44,6 +44,7 @@ async fn far(late_ms_max: u64) -> (SocketAddr, Control) {
         heartbeat: Duration::from_secs(15),
         body_idle: Duration::from_secs(60),
         connection_channels: 100,
+        deflate: false,
         message_bytes: 1 << 20,
         echo: false,
     });

@@ -34,8 +34,8 @@ const BEAT: Bytes = Bytes::from_static(b"\x81\x02{}");
 /// Upgrades, and serves the session protocol. `opened` is the session of the credentials that came
 /// with the request, or why there is none.
 pub(crate) async fn connect(doors: &Doors, request: &Request, opened: Result<Session>) -> Response {
-    let mut headers = match handshake::accept(&request.headers) {
-        Ok(headers) => headers,
+    let (mut headers, deflate) = match handshake::accept(&request.headers, doors.deflate) {
+        Ok(accepted) => accepted,
         Err(error) => return handshake::refuse(error),
     };
     if names_protocol(&request.headers) {
@@ -52,7 +52,8 @@ pub(crate) async fn connect(doors: &Doors, request: &Request, opened: Result<Ses
         .and_then(|session| Stream::new(doors, session));
     let (limit, heartbeat) = (doors.message_bytes + ENVELOPE_BYTES, doors.heartbeat);
     let connection = move |socket, ahead| {
-        let mut connection = Connection::new(socket, ahead, limit, heartbeat).beating(BEAT);
+        let mut connection =
+            Connection::new(socket, ahead, limit, heartbeat).beating(BEAT).deflating(deflate);
         connection.line.push(head);
         connection
     };

@@ -110,9 +110,10 @@ impl Stream {
                 connection.line.push(reply::changed(&channel, &change));
                 continue;
             }
+            let deflate = connection.deflate;
             // Each message has its own cursor: a client of many channels keeps one for each.
             match self.pump.poll(cx, &mut connection.line, |subscription, items, units| {
-                encode(subscription, false, items, units);
+                encode(subscription, false, deflate, items, units);
             }) {
                 Poll::Ready(Ok(Step::Wrote { more: true })) => {}
                 Poll::Ready(Ok(Step::Wrote { more: false })) | Poll::Pending => break,
