@@ -9,6 +9,7 @@ mod item;
 mod poll;
 mod presence;
 mod publish;
+mod receipt;
 mod request;
 mod router;
 mod sse;

@@ -57,31 +57,20 @@ impl Query {
     ) -> Result<(Want, Reading)> {
         let after = self.one("after")?;
         let last = self.whole("last")?;
-        if after.is_some() && last.is_some() {
-            return Err(bad("last", "and `after` exclude each other"));
-        }
+        exclusive(after, last)?;
         let limit = self.whole("limit")?;
         if limit == Some(0) {
             return Err(bad("limit", "must be at least 1"));
         }
-        let from = match (last_event_id, after, last) {
-            (Some(id), _, _) => match id.parse::<Cursor>() {
+        let from = match last_event_id {
+            Some(id) => match id.parse::<Cursor>() {
                 // A browser that met an error status here would never come back.
                 Ok(cursor) if channels.iter().any(|channel| cursor.get(channel).is_some()) => {
                     From::Cursor(cursor)
                 }
                 _ => From::Unreadable,
             },
-            (None, Some("earliest"), _) => From::Earliest,
-            (None, Some("latest"), _) => From::Latest,
-            (None, Some(text), _) => {
-                let cursor = text.parse::<Cursor>();
-                From::Cursor(
-                    cursor.map_err(|error| Error::new(Code::BadCursor, format!("`after` is {error}")))?,
-                )
-            }
-            (None, None, Some(n)) => From::Last(n),
-            (None, None, None) => From::Default,
+            None => begin(after, last)?,
         };
         Ok((Want { channels, from, default }, Reading { limit, last }))
     }
@@ -102,6 +91,28 @@ impl Query {
         }
         // More digits than a u64 has mean "all".
         Ok(Some(text.parse().unwrap_or(u64::MAX)))
+    }
+}
+
+/// Where a read begins that says `after` or `last`.
+pub fn begin(after: Option<&str>, last: Option<u64>) -> Result<From> {
+    exclusive(after, last)?;
+    Ok(match (after, last) {
+        (Some("earliest"), _) => From::Earliest,
+        (Some("latest"), _) => From::Latest,
+        (Some(text), _) => From::Cursor(
+            text.parse::<Cursor>()
+                .map_err(|error| Error::new(Code::BadCursor, format!("`after` is {error}")))?,
+        ),
+        (None, Some(n)) => From::Last(n),
+        (None, None) => From::Default,
+    })
+}
+
+fn exclusive(after: Option<&str>, last: Option<u64>) -> Result<()> {
+    match after.is_some() && last.is_some() {
+        true => Err(bad("last", "and `after` exclude each other")),
+        false => Ok(()),
     }
 }
 

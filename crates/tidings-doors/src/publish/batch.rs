@@ -4,13 +4,13 @@ use bytes::Bytes;
 use futures_util::{StreamExt, stream};
 use serde::Deserialize;
 use serde_json::value::RawValue;
-use tidings_core::log::{Appended, Draft};
-use tidings_core::{Channel, Code, Cursor, Error, Result, Session, Stopped, Writer};
+use tidings_core::log::Draft;
+use tidings_core::{Channel, Code, Error, Result, Session, Stopped, Writer};
 
 use crate::http::problem::Problem;
 
-use super::receipt;
 use crate::item::{Item, Loose};
+use crate::receipt::{Receipt, no_result};
 
 /// Messages in one batch.
 const MESSAGES_MAX: usize = 1_000;
@@ -96,17 +96,13 @@ async fn store(group: Group) -> Vec<(usize, String)> {
     let mut stored = stored.into_iter();
     let answers = places.into_iter().map(|place| {
         let answer = match (stored.next(), &error) {
-            (Some(one), _) => published(&channel, &one),
+            (Some(one), _) => Receipt::of(&channel, one).to_json(),
             (None, Some(error)) => refusal(error.again()),
-            (None, None) => refusal(Error::new(Code::BrokerUnavailable, "the broker gave no result")),
+            (None, None) => refusal(no_result()),
         };
         (place, answer)
     });
     answers.collect()
-}
-
-fn published(channel: &Channel, one: &Appended) -> String {
-    receipt(channel, &Cursor::one(channel, one.position), &one.id, one.duplicate)
 }
 
 fn refusal(error: Error) -> String {

@@ -10,13 +10,12 @@ use axum::body::Body;
 use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
 use http::header::{CACHE_CONTROL, CONTENT_LENGTH, CONTENT_TYPE, HeaderMap};
-use serde::Serialize;
 use serde_json::value::RawValue;
 use tidings_core::log::{Kind, Payload};
-use tidings_core::{Channel, Code, Cursor, Error, Identity, Result, Session, Writer};
+use tidings_core::{Channel, Code, Error, Identity, Result, Session, Writer};
 
 use crate::http::problem::Problem;
-use crate::{Doors, Request};
+use crate::{Doors, Request, receipt};
 
 use crate::item::{Item, check_event, check_id, check_key};
 use body::Incoming;
@@ -28,14 +27,6 @@ enum Form {
     One(Kind),
     Lines,
     Events,
-}
-
-#[derive(Serialize)]
-struct Receipt<'a> {
-    channel: &'a str,
-    cursor: String,
-    id: &'a str,
-    duplicate: bool,
 }
 
 /// Batches may hold this many times the bytes of a message.
@@ -111,17 +102,7 @@ async fn store(
     let payload = payload(kind, body.whole(limit).await?)?;
     let item =
         Item::of(payload).named(common.event.as_deref(), common.key.as_deref(), common.id.as_deref())?;
-    let mut appended = writer.append(vec![item.draft(writer)]).await.map_err(|stopped| stopped.error)?;
-    let one =
-        appended.pop().ok_or_else(|| Error::new(Code::BrokerUnavailable, "the broker gave no result"))?;
-    Ok(receipt(channel, &Cursor::one(channel, one.position), &one.id, one.duplicate))
-}
-
-/// `{"channel","cursor","id","duplicate"}`.
-pub(crate) fn receipt(channel: &Channel, cursor: &Cursor, id: &str, duplicate: bool) -> String {
-    let receipt = Receipt { channel: channel.as_str(), cursor: cursor.to_string(), id, duplicate };
-    // A struct of strings always serialises.
-    serde_json::to_string(&receipt).unwrap_or_default()
+    Ok(receipt::store(writer, channel, item).await?.to_json())
 }
 
 /// Event, key and idempotency key: the query beats the header.

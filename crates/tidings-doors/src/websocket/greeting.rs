@@ -1,4 +1,4 @@
-//! The frames around messages: greeting, gap, cursor, and why a connection closes.
+//! The frames that go out on a read: greeting, messages, gaps, cursors, and why a connection closes.
 
 use bytes::{BufMut, Bytes, BytesMut};
 use serde::Serialize;

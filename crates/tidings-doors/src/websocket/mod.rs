@@ -23,11 +23,14 @@ use crate::http::head::head;
 use crate::http::problem::Problem;
 use crate::http::query::Reading;
 use crate::http::takeover::Slot;
+use crate::stream::{Open, Pump};
 use crate::{Doors, Request};
 
 pub(crate) use connect::connect;
 use connection::Connection;
 pub(crate) use echo::echo;
+use publishing::Publishing;
+use stream::Stream;
 
 /// Room for what stands around the data of a frame that publishes.
 const ENVELOPE_BYTES: usize = 16 * 1024;
@@ -61,10 +64,14 @@ pub(crate) async fn read(
     let head = head(StatusCode::SWITCHING_PROTOCOLS, &headers, session.now_ms());
     let limit = doors.message_bytes + ENVELOPE_BYTES;
     let heartbeat = doors.heartbeat;
-    let stream = stream::Stream::new(doors, session, subscription, reading.limit, single);
+    let greeting = greeting::greeting(&subscription);
+    let only = subscription.facts().first().filter(|_| single).map(|fact| fact.channel.clone());
+    let talk = Publishing::new(session, only);
+    let stream = Stream::new(Pump::new(subscription, reading.limit), talk, Open::count(doors, "websocket"));
     let run = move |socket, ahead| {
         let mut connection = Connection::new(socket, ahead, limit, heartbeat).deflating(deflate);
         connection.line.push(head);
+        connection.line.push(greeting);
         stream.run(connection)
     };
     match slot.take(run).await {}

@@ -1,38 +1,77 @@
 //! Frames from a client that publishes.
 
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+
 use bytes::Bytes;
 use serde::Serialize;
 use tidings_core::log::{Kind, Payload};
-use tidings_core::{Channel, Code, Cursor, Error, Session};
+use tidings_core::{Channel, Code, Error, Session};
 
 use crate::http::problem::Problem;
 use crate::item::{Item, Loose};
+use crate::receipt::{self, Receipt};
+use crate::stream::Pump;
 
-use super::connection::Received;
+use super::connection::{Connection, Received};
 use super::frame;
+use super::stream::Talk;
 
-#[derive(Serialize)]
-struct Answer<'a> {
-    published: Published<'a>,
+/// A talk in which every frame publishes.
+pub(super) struct Publishing {
+    session: Session,
+    /// The channel of the URL; `None` on `/v1/subscribe`, where each frame names its own.
+    only: Option<Channel>,
+    answer: Option<Answer>,
 }
 
+/// A frame, and the code with which the connection ends after it, if it does.
+type Answer = Pin<Box<dyn Future<Output = (Bytes, Option<Code>)> + Send>>;
+
 #[derive(Serialize)]
-struct Published<'a> {
-    channel: &'a str,
-    cursor: String,
-    id: &'a str,
-    duplicate: bool,
+struct Published {
+    published: Receipt,
+}
+
+impl Publishing {
+    pub(super) fn new(session: Session, only: Option<Channel>) -> Self {
+        Publishing { session, only, answer: None }
+    }
+}
+
+impl Talk for Publishing {
+    fn is_composite(&self) -> bool {
+        self.only.is_none()
+    }
+
+    fn is_busy(&self) -> bool {
+        self.answer.is_some()
+    }
+
+    fn receive(&mut self, _: &mut Pump, _: &mut Connection, received: Received) -> Option<Code> {
+        self.answer = Some(Box::pin(publish(self.session.clone(), self.only.clone(), received)));
+        None
+    }
+
+    fn poll_answer(
+        &mut self,
+        cx: &mut Context<'_>,
+        _: &mut Pump,
+        connection: &mut Connection,
+    ) -> Poll<Option<Code>> {
+        let Some(answer) = &mut self.answer else { return Poll::Pending };
+        let (frame, ends) = ready!(answer.as_mut().poll(cx));
+        self.answer = None;
+        connection.line.push(frame);
+        Poll::Ready(ends)
+    }
 }
 
 /// Stores what a frame holds, and says so in a frame. A refusal leaves the connection open, unless it names
 /// the code with which it ends: what is too large.
 ///
 /// `only` is the channel of the URL; without one, the frame names its channel.
-pub(super) async fn publish(
-    session: Session,
-    only: Option<Channel>,
-    received: Received,
-) -> (Bytes, Option<Code>) {
+async fn publish(session: Session, only: Option<Channel>, received: Received) -> (Bytes, Option<Code>) {
     let mut echoed = None;
     match try_publish(&session, only, received, &mut echoed).await {
         Ok(answer) => (answer, None),
@@ -70,17 +109,8 @@ async fn try_publish(
         (None, None) => return Err(Error::new(Code::BadFrame, "the frame needs a `channel` here")),
     };
     let writer = session.writer(&channel)?;
-    let draft = item.draft(&writer);
-    let mut appended = writer.append(vec![draft]).await.map_err(|stopped| stopped.error)?;
-    let Some(one) = appended.pop() else {
-        return Err(Error::new(
-            Code::BrokerUnavailable,
-            "the broker did not say where it stored the message",
-        ));
-    };
-    let cursor = Cursor::one(&channel, one.position).to_string();
-    let published = Published { channel: channel.as_str(), cursor, id: &one.id, duplicate: one.duplicate };
-    Ok(frame::text(&serde_json::to_vec(&Answer { published }).unwrap_or_default()))
+    let published = receipt::store(&writer, &channel, item).await?;
+    Ok(frame::text(&serde_json::to_vec(&Published { published }).unwrap_or_default()))
 }
 
 /// `{"error":{problem}}`; the problem repeats the id of the frame that it answers, if that had one.

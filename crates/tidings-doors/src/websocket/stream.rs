@@ -1,51 +1,60 @@
-//! One open WebSocket over channels: a loop around a subscription and a connection.
+//! One open WebSocket: a loop around what is read, what the client asks for, and a connection.
 
-use std::pin::Pin;
 use std::task::{Context, Poll};
 
 use bytes::Bytes;
-use tidings_core::{Channel, Code, Session, Subscription};
+use tidings_core::Code;
 
-use crate::Doors;
 use crate::stream::{Deadline, Open, Pump, Step, two_acts};
 
-use super::connection::{Closed, Connection};
+use super::connection::{Closed, Connection, Received};
 use super::ended::Ended;
 use super::greeting::encode;
-use super::{greeting, publishing, timing};
+use super::timing;
 
-/// A stream over one or many channels.
-pub(super) struct Stream {
-    session: Session,
+/// A stream of items, and a talk with the client beside it.
+pub(super) struct Stream<T> {
     pump: Pump,
-    /// The channel of the URL; `None` on `/v1/subscribe`.
-    only: Option<Channel>,
-    /// The answer that is being made; the next frame is read after it.
-    answer: Option<Answer>,
+    talk: T,
     deadline: Deadline,
     _open: Open,
 }
 
-/// A frame, and the code with which the connection ends after it, if it does.
-type Answer = Pin<Box<dyn Future<Output = (Bytes, Option<Code>)> + Send>>;
+/// What becomes of the frames of a client. One request at a time is under way: the next frame is
+/// read after it.
+pub(super) trait Talk: Send + 'static {
+    /// Whether the items of a write are followed by one cursor for all channels.
+    fn is_composite(&self) -> bool;
 
-impl Stream {
-    pub(super) fn new(
-        doors: &Doors,
-        session: Session,
-        subscription: Subscription,
-        limit: Option<u64>,
-        single: bool,
-    ) -> Self {
-        let only = subscription.facts().first().filter(|_| single).map(|fact| fact.channel.clone());
-        let _open = Open::count(doors, "websocket");
-        let pump = Pump::new(subscription, limit);
-        Stream { session, pump, only, answer: None, deadline: Deadline::default(), _open }
+    /// Whether a request is under way.
+    fn is_busy(&self) -> bool;
+
+    /// Begins what a frame asks for, or answers it at once. Gives the code with which the
+    /// connection ends, if it does.
+    fn receive(&mut self, pump: &mut Pump, connection: &mut Connection, received: Received) -> Option<Code>;
+
+    /// Goes on with the request under way. Ready once it is answered, with the code with which the
+    /// connection ends, if it does.
+    fn poll_answer(
+        &mut self,
+        cx: &mut Context<'_>,
+        pump: &mut Pump,
+        connection: &mut Connection,
+    ) -> Poll<Option<Code>>;
+
+    /// The next frame that nobody asked for, beside the items.
+    fn poll_news(&mut self, _cx: &mut Context<'_>) -> Poll<Bytes> {
+        Poll::Pending
+    }
+}
+
+impl<T: Talk> Stream<T> {
+    pub(super) fn new(pump: Pump, talk: T, open: Open) -> Self {
+        Stream { pump, talk, deadline: Deadline::default(), _open: open }
     }
 
     /// Runs until either side closes.
-    pub(super) fn run(self, mut connection: Connection) -> impl Future<Output = ()> {
-        connection.line.push(greeting::greeting(&self.pump.subscription));
+    pub(super) fn run(self, connection: Connection) -> impl Future<Output = ()> {
         two_acts(
             (self, connection),
             |(stream, connection), cx| stream.poll(cx, connection),
@@ -72,28 +81,30 @@ impl Stream {
                 Poll::Ready(Err(_)) => return lost(),
                 Poll::Pending => break,
             }
-            if let Some(answer) = &mut self.answer {
-                if let Poll::Ready((frame, ends)) = answer.as_mut().poll(cx) {
-                    self.answer = None;
-                    connection.line.push(frame);
-                    if let Some(code) = ends {
-                        return Poll::Ready(Ended::Error(code));
-                    }
-                    continue;
+            if self.talk.is_busy() {
+                match self.talk.poll_answer(cx, &mut self.pump, connection) {
+                    Poll::Ready(Some(code)) => return Poll::Ready(Ended::Error(code)),
+                    Poll::Ready(None) => continue,
+                    Poll::Pending => {}
                 }
             } else if !nothing_to_read {
                 match connection.poll_receive(cx) {
                     Poll::Ready(Ok(received)) => {
-                        let answer = publishing::publish(self.session.clone(), self.only.clone(), received);
-                        self.answer = Some(Box::pin(answer));
-                        continue;
+                        match self.talk.receive(&mut self.pump, connection, received) {
+                            Some(code) => return Poll::Ready(Ended::Error(code)),
+                            None => continue,
+                        }
                     }
                     Poll::Ready(Err(closed)) => return Poll::Ready(Ended::Closed(closed)),
                     Poll::Pending if !connection.line.is_empty() => continue,
                     Poll::Pending => nothing_to_read = true,
                 }
             }
-            let (composite, deflate) = (self.only.is_none(), connection.deflate);
+            if let Poll::Ready(news) = self.talk.poll_news(cx) {
+                connection.line.push(news);
+                continue;
+            }
+            let (composite, deflate) = (self.talk.is_composite(), connection.deflate);
             let encode = |subscription: &_, items: &_, units: &mut _| {
                 encode(subscription, composite, deflate, items, units);
             };

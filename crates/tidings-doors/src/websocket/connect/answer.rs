@@ -7,10 +7,10 @@ use bytes::Bytes;
 use serde_json::value::RawValue;
 use tidings_core::log::Start;
 use tidings_core::{
-    Channel, Code, Credentials, Cursor, Error, Hub, Place, Result, Session, Want, WatchPlace, Watcher,
+    Channel, Code, Credentials, Error, Hub, Place, Result, Session, Want, WatchPlace, Watcher,
 };
 
-use crate::item::Item;
+use crate::receipt;
 
 use super::reply;
 use super::request::Ask;
@@ -54,7 +54,10 @@ pub(super) async fn answer(
             Ok(Done::Join(Box::new(Joining { place, watcher })))
         }
         Ask::Unsubscribe(channel) => Ok(Done::Leave(channel)),
-        Ask::Publish { channel, item } => publish(&session, &id, &channel, *item).await.map(Done::Reply),
+        Ask::Publish { channel, item } => {
+            let receipt = receipt::store(&session.writer(&channel)?, &channel, *item).await?;
+            Ok(Done::Reply(reply::published(&id, receipt)))
+        }
         Ask::Presence(channel) => {
             let roster = session.presence(&channel).await?;
             Ok(Done::Reply(reply::presence(&id, &channel, &roster)))
@@ -79,14 +82,4 @@ pub(super) fn refresh(hub: &Hub, session: &Session, token: String) -> Result<Ses
         )),
         _ => Ok(next),
     }
-}
-
-async fn publish(session: &Session, id: &RawValue, channel: &Channel, item: Item) -> Result<Bytes> {
-    let writer = session.writer(channel)?;
-    let draft = item.draft(&writer);
-    let appended = writer.append(vec![draft]).await.map_err(|stopped| stopped.error)?;
-    let one = appended.first().ok_or_else(|| {
-        Error::new(Code::BrokerUnavailable, "the broker did not say where it stored the message")
-    })?;
-    Ok(reply::published(id, channel, &Cursor::one(channel, one.position), &one.id, one.duplicate))
 }

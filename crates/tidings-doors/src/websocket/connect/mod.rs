@@ -7,7 +7,7 @@
 mod answer;
 mod reply;
 mod request;
-mod stream;
+mod talk;
 
 use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
@@ -18,13 +18,15 @@ use tidings_core::{Code, Error, Result, Session};
 use crate::http::head::head;
 use crate::http::problem::Problem;
 use crate::http::takeover::Slot;
+use crate::stream::{Open, Pump};
 use crate::{Doors, Request};
 
 use super::connection::Connection;
 use super::ended::Ended;
+use super::stream::Stream;
 use super::{ENVELOPE_BYTES, handshake};
 
-use stream::Stream;
+use talk::Conversation;
 
 /// The subprotocol, as a client may name it in its handshake.
 const PROTOCOL: &str = "tidings.v1";
@@ -45,11 +47,8 @@ pub(crate) async fn connect(doors: &Doors, request: &Request, opened: Result<Ses
         return Problem::from(Error::new(Code::Overloaded, "this listener cannot upgrade")).into_response();
     };
     let head = head(StatusCode::SWITCHING_PROTOCOLS, &headers, doors.hub.now_ms());
-    let opened = doors
-        .cors
-        .admit_websocket(&request.headers)
-        .and(opened)
-        .and_then(|session| Stream::new(doors, session));
+    let opened =
+        doors.cors.admit_websocket(&request.headers).and(opened).and_then(|session| stream(doors, session));
     let (limit, heartbeat) = (doors.message_bytes + ENVELOPE_BYTES, doors.heartbeat);
     let connection = move |socket, ahead| {
         let mut connection =
@@ -64,6 +63,13 @@ pub(crate) async fn connect(doors: &Doors, request: &Request, opened: Result<Ses
             match slot.take(run).await {}
         }
     }
+}
+
+fn stream(doors: &Doors, session: Session) -> Result<Stream<Conversation>> {
+    session.may_stay()?;
+    let pump = Pump::new(session.subscription(doors.connection_channels)?, None);
+    let talk = Conversation::new(doors.hub.clone(), session, doors.connection_channels);
+    Ok(Stream::new(pump, talk, Open::count(doors, "session")))
 }
 
 /// Says why, and closes with the code that tells whether to come back.

@@ -7,6 +7,7 @@ use tidings_core::{Change, Channel, Cursor, Error, Fact, Read, Roster};
 
 use crate::http::problem::Problem;
 use crate::presence::Members;
+use crate::receipt::Receipt;
 use crate::wire::{self, GapReport};
 
 use super::super::frame;
@@ -37,12 +38,7 @@ enum Body<'a> {
         #[serde(skip_serializing_if = "Option::is_none")]
         error: Option<Problem>,
     },
-    Published {
-        channel: &'a str,
-        cursor: String,
-        id: &'a str,
-        duplicate: bool,
-    },
+    Published(Receipt),
     Refreshed {
         expires: Option<String>,
     },
@@ -97,15 +93,8 @@ pub(super) fn unsubscribed(id: Option<&RawValue>, channel: &Channel, error: Opti
 }
 
 /// A message is stored.
-pub(super) fn published(
-    id: &RawValue,
-    channel: &Channel,
-    cursor: &Cursor,
-    message: &str,
-    duplicate: bool,
-) -> Bytes {
-    let (channel, cursor) = (channel.as_str(), cursor.to_string());
-    json(&Reply { id: Some(id), body: Body::Published { channel, cursor, id: message, duplicate } })
+pub(super) fn published(id: &RawValue, receipt: Receipt) -> Bytes {
+    json(&Reply { id: Some(id), body: Body::Published(receipt) })
 }
 
 /// The session goes on with another token, until it ends.

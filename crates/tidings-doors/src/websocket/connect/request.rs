@@ -5,8 +5,9 @@ use std::borrow::Cow;
 use bytes::Bytes;
 use serde::Deserialize;
 use serde_json::value::RawValue;
-use tidings_core::{Channel, Code, Cursor, Error, From, Result};
+use tidings_core::{Channel, Code, Error, From, Result};
 
+use crate::http::query::begin;
 use crate::item::{self, Item, Loose};
 
 /// One frame, read.
@@ -158,17 +159,7 @@ impl Named<'_> {
     }
 
     fn from(&self) -> Result<From> {
-        match (self.after.as_deref(), self.last) {
-            (Some(_), Some(_)) => Err(Error::new(Code::BadQuery, "`last` and `after` exclude each other")),
-            (Some("earliest"), None) => Ok(From::Earliest),
-            (Some("latest"), None) => Ok(From::Latest),
-            (Some(text), None) => match text.parse::<Cursor>() {
-                Ok(cursor) => Ok(From::Cursor(cursor)),
-                Err(error) => Err(Error::new(Code::BadCursor, format!("`after` is {error}"))),
-            },
-            (None, Some(n)) => Ok(From::Last(n)),
-            (None, None) => Ok(From::Default),
-        }
+        begin(self.after.as_deref(), self.last)
     }
 }
 

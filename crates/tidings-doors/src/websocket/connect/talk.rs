@@ -1,0 +1,189 @@
+//! The talk of a session: requests, and what they do to its readers and its watches.
+
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+
+use bytes::Bytes;
+use serde_json::value::RawValue;
+use tidings_core::{Channel, Code, Cursor, Error, Hub, Result, Session, Watches};
+
+use crate::stream::Pump;
+
+use super::super::connection::{Connection, Received};
+use super::super::stream::Talk;
+use super::answer::{self, Done, Joining, answer};
+use super::reply;
+use super::request::{Ask, Request, Unreadable};
+
+/// A session, as its client asked for it so far.
+pub(super) struct Conversation {
+    hub: Hub,
+    session: Session,
+    /// What is watched; made by the first who asks, since most never do.
+    watches: Option<Box<Watches>>,
+    channels_max: usize,
+    /// The request under way; the next frame is read after it.
+    asked: Option<Asked>,
+    /// Whether a frame came: the first may carry a token.
+    begun: bool,
+}
+
+/// A request, and what will become of it.
+struct Asked {
+    id: Box<RawValue>,
+    answer: Pin<Box<dyn Future<Output = Result<Done>> + Send>>,
+}
+
+impl Conversation {
+    pub(super) fn new(hub: Hub, session: Session, channels_max: usize) -> Self {
+        Conversation { hub, session, watches: None, channels_max, asked: None, begun: false }
+    }
+}
+
+impl Talk for Conversation {
+    fn is_composite(&self) -> bool {
+        // A client of many channels keeps the cursor of each.
+        false
+    }
+
+    fn is_busy(&self) -> bool {
+        self.asked.is_some()
+    }
+
+    fn receive(&mut self, pump: &mut Pump, connection: &mut Connection, received: Received) -> Option<Code> {
+        let Received::Text(text) = received else {
+            let error = Error::new(Code::BadFrame, "this protocol has text frames alone");
+            connection.line.push(reply::error(None, error));
+            return None;
+        };
+        let request = match Request::read(&Bytes::from(text)) {
+            Ok(request) => request,
+            Err(Unreadable { id, error }) => {
+                connection.line.push(reply::error(id.as_deref(), error));
+                return None;
+            }
+        };
+        let first = !std::mem::replace(&mut self.begun, true);
+        if let Some(token) = request.token {
+            let opened = match first {
+                true => answer::refresh(&self.hub, &self.session, token),
+                false => {
+                    Err(Error::new(Code::BadFrame, "only the first frame carries a `token`: use `refresh`"))
+                }
+            };
+            match opened {
+                Ok(session) => self.go_on_as(pump, connection, session),
+                // Without the token that it was to have, the connection is of no use.
+                Err(error) if first => {
+                    let code = error.code;
+                    connection.line.push(reply::error(request.id.as_deref(), error));
+                    return Some(code);
+                }
+                Err(error) => {
+                    connection.line.push(reply::error(request.id.as_deref(), error));
+                    return None;
+                }
+            }
+        }
+        let (Some(id), Some(ask)) = (request.id, request.ask) else { return None };
+        if let Ask::Subscribe { channel, .. } = &ask
+            && pump.subscription.reader(channel).is_some()
+        {
+            let detail = format!("this connection reads `{channel}` already");
+            connection.line.push(reply::error(Some(&id), Error::new(Code::AlreadySubscribed, detail)));
+            return None;
+        }
+        let watch = match &ask {
+            Ask::Subscribe { presence: true, .. } => {
+                self.watches.get_or_insert_with(|| Box::new(Watches::new(self.channels_max))).place()
+            }
+            _ => Err(Error::new(Code::BadFrame, "nothing is watched")),
+        };
+        let answer = Box::pin(answer(self.hub.clone(), self.session.clone(), watch, id.clone(), ask));
+        self.asked = Some(Asked { id, answer });
+        None
+    }
+
+    fn poll_answer(
+        &mut self,
+        cx: &mut Context<'_>,
+        pump: &mut Pump,
+        connection: &mut Connection,
+    ) -> Poll<Option<Code>> {
+        let Some(asked) = &mut self.asked else { return Poll::Pending };
+        let done = ready!(asked.answer.as_mut().poll(cx));
+        if let Some(asked) = self.asked.take() {
+            self.apply(pump, connection, &asked.id, done);
+        }
+        Poll::Ready(None)
+    }
+
+    fn poll_news(&mut self, cx: &mut Context<'_>) -> Poll<Bytes> {
+        let Some(watches) = &mut self.watches else { return Poll::Pending };
+        let (channel, change) = ready!(watches.poll_next(cx));
+        Poll::Ready(reply::changed(&channel, &change))
+    }
+}
+
+impl Conversation {
+    fn apply(&mut self, pump: &mut Pump, connection: &mut Connection, id: &RawValue, done: Result<Done>) {
+        let said = match done {
+            Ok(Done::Reply(said)) => said,
+            Ok(Done::Join(joining)) => match self.join(pump, id, *joining) {
+                Ok(said) => said,
+                Err(error) => reply::error(Some(id), error),
+            },
+            Ok(Done::Leave(channel)) => {
+                if let Some(reader) = pump.subscription.reader(&channel) {
+                    pump.subscription.leave(reader);
+                }
+                self.unwatch(&channel);
+                reply::unsubscribed(Some(id), &channel, None)
+            }
+            Ok(Done::Refresh(session)) => {
+                let expires_ms = session.expires_ms();
+                self.go_on_as(pump, connection, session);
+                reply::refreshed(id, expires_ms)
+            }
+            Err(error) => reply::error(Some(id), error),
+        };
+        connection.line.push(said);
+    }
+
+    fn join(&mut self, pump: &mut Pump, id: &RawValue, joining: Joining) -> Result<Bytes> {
+        let reader = self.session.join(&mut pump.subscription, joining.place)?;
+        let subscription = &pump.subscription;
+        let (Some(fact), Some(at)) = (subscription.facts().get(reader as usize), subscription.at(reader))
+        else {
+            return Err(Error::new(Code::BadFrame, "the channel was left at once"));
+        };
+        let cursor = Cursor::one(&fact.channel, at);
+        let roster = joining.watcher.as_ref().map(|watcher| watcher.roster());
+        let said = reply::subscribed(Some(id), fact, &cursor, roster);
+        if let (Some(watches), Some(watcher)) = (&mut self.watches, joining.watcher) {
+            watches.add(watcher);
+        }
+        Ok(said)
+    }
+
+    /// Goes on with what another token allows; what it does not is read no more.
+    fn go_on_as(&mut self, pump: &mut Pump, connection: &mut Connection, session: Session) {
+        self.session = session;
+        pump.subscription.expires_with(&self.session);
+        let read: Vec<_> =
+            pump.subscription.channels().map(|(reader, channel)| (reader, channel.clone())).collect();
+        for (reader, channel) in read {
+            if let Err(error) = self.session.may_read(std::slice::from_ref(&channel)) {
+                pump.subscription.leave(reader);
+                self.unwatch(&channel);
+                connection.line.push(reply::unsubscribed(None, &channel, Some(error)));
+            }
+        }
+    }
+
+    fn unwatch(&mut self, channel: &Channel) {
+        if let Some(watches) = &mut self.watches {
+            watches.remove(channel);
+        }
+    }
+}
