@@ -16,6 +16,7 @@ outside: ## only the tests from outside, against a debug build
 	scripts/setup-tests
 	CARGO_TARGET_DIR=target cargo build --workspace --all-targets
 	scripts/with-node target/debug/tidings scripts/test-outside
+	TIDINGS_WEBSOCKET__DEFLATE=true scripts/with-node target/debug/tidings scripts/test-compressed
 
 prove: ## the long proofs; results go to proofs/
 	scripts/setup-tests

@@ -10,7 +10,7 @@ use parking_lot::Mutex;
 use tidings_core::broker::faulty::{Faults, Faulty};
 use tidings_core::broker::{AppendError, Broker, BrokerError, Memory, Promise, Tail};
 use tidings_core::log::{Appended, Draft, Found, Limit, Page, Position, Rules, Start, Why};
-use tidings_core::{Channel, Clock, Code, Delivery, End, From, Item, Stored};
+use tidings_core::{Channel, Clock, Code, Delivery, End, From, Item, Stored, Subscription};
 use tokio::sync::Notify;
 use tokio::time::{sleep, timeout};
 
@@ -243,15 +243,22 @@ async fn readers_outlast_a_short_loss_and_are_told_of_a_long_one() {
     let node = Node::over(faulty.clone(), clock, [("log", public(Delivery::AtLeastOnce))], 100, 7);
     let mut subscription = node.follow(&["log:a"], From::Latest).await.unwrap();
     nothing(&mut subscription).await;
+    outlasts_a_loss(&node, &faulty, &mut subscription, Duration::from_secs(13)).await;
+}
+
+/// A reader of `log:a` waits through a short loss of the broker, and is told of a long one in time.
+pub async fn outlasts_a_loss(
+    node: &Node,
+    faulty: &Faulty,
+    subscription: &mut Subscription,
+    told_in: Duration,
+) {
     faulty.down_for(Duration::from_secs(7));
-    assert!(
-        timeout(Duration::from_secs(9), next(&mut subscription, 1)).await.is_err(),
-        "short enough to wait"
-    );
+    assert!(timeout(Duration::from_secs(9), next(subscription, 1)).await.is_err(), "short enough to wait");
     node.publish("log:a", &["m"]).await;
-    assert_eq!(texts(&mut subscription, 1).await, ["m"]);
+    assert_eq!(texts(subscription, 1).await, ["m"]);
     faulty.down_for(Duration::from_secs(60));
-    let told = timeout(Duration::from_secs(13), next(&mut subscription, 1)).await.expect("too long to wait");
+    let told = timeout(told_in, next(subscription, 1)).await.expect("too long to wait");
     assert!(matches!(told, Err(End::Failed(error)) if error.code == Code::BrokerUnavailable));
 }
 

@@ -20,9 +20,23 @@ pub struct Slow {
     under_way: AtomicUsize,
     most: AtomicUsize,
     followed: AtomicUsize,
+    messages_read: AtomicUsize,
 }
 
 impl Slow {
+    /// One that answers at once, until it is told otherwise.
+    pub fn start(clock: &Clock) -> Arc<Self> {
+        Arc::new(Slow {
+            inner: Memory::start(clock.clone(), ROOM, 1 << 40),
+            answers_after_ms: AtomicU64::new(0),
+            asked: AtomicUsize::new(0),
+            under_way: AtomicUsize::new(0),
+            most: AtomicUsize::new(0),
+            followed: AtomicUsize::new(0),
+            messages_read: AtomicUsize::new(0),
+        })
+    }
+
     /// Waits as for an answer; counts the calls that are under way at once.
     async fn far(&self) {
         self.asked.fetch_add(1, Ordering::Relaxed);
@@ -39,6 +53,11 @@ impl Slow {
     /// How many questions there were since the last count, and how many of them at once.
     pub fn asked(&self) -> (usize, usize) {
         (self.asked.swap(0, Ordering::Relaxed), self.most.swap(0, Ordering::Relaxed))
+    }
+
+    /// How many messages were read since the last count.
+    pub fn messages_read(&self) -> usize {
+        self.messages_read.swap(0, Ordering::Relaxed)
     }
 
     /// How many tails began since the last count.
@@ -77,7 +96,9 @@ impl Broker for Slow {
         rules: &Rules,
     ) -> Result<Page, BrokerError> {
         self.far().await;
-        self.inner.read(channel, after, limit, rules).await
+        let page = self.inner.read(channel, after, limit, rules).await?;
+        self.messages_read.fetch_add(page.messages.len(), Ordering::Relaxed);
+        Ok(page)
     }
 
     async fn follow(&self, channel: &Channel, rules: &Rules) -> Result<Tail, BrokerError> {
@@ -93,14 +114,7 @@ impl Broker for Slow {
 /// A node that follows so many channels, over such a broker.
 pub fn slow(feeds: usize) -> (Arc<Slow>, Node) {
     let clock = Clock::simulated(BEGAN_MS);
-    let slow = Arc::new(Slow {
-        inner: Memory::start(clock.clone(), ROOM, 1 << 40),
-        answers_after_ms: AtomicU64::new(0),
-        asked: AtomicUsize::new(0),
-        under_way: AtomicUsize::new(0),
-        most: AtomicUsize::new(0),
-        followed: AtomicUsize::new(0),
-    });
+    let slow = Slow::start(&clock);
     let log = Namespace { presence: true, ..public(Delivery::AtLeastOnce) };
     let node = Node::over(slow.clone(), clock, [("log", log)], feeds, 7);
     (slow, node)

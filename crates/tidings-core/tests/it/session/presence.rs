@@ -1,67 +1,19 @@
 //! Who is here: joins, leaves, and how long somebody stays.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use async_trait::async_trait;
 use serde_json::{Value, json};
 use tidings_core::broker::faulty::{Faults, Faulty};
-use tidings_core::broker::{AppendError, Broker, BrokerError, Memory, Promise, Tail};
-use tidings_core::log::{Appended, Draft, Found, Limit, Page, Position, Rules, Start};
+use tidings_core::broker::{Broker, Memory};
 use tidings_core::{
-    Channel, Clock, Code, Credentials, Delivery, From, Namespace, Present, Result, Subscription,
+    Clock, Code, Credentials, Delivery, From, Namespace, Present, Subscription,
 };
 use tokio::time::sleep;
 
 use super::token::{of_user, token};
 use crate::node::{BEGAN_MS, Node, ROOM, channel, public, want};
-
-/// A broker that counts the messages that are read.
-struct Counting {
-    memory: Memory,
-    read: AtomicUsize,
-}
-
-#[async_trait]
-impl Broker for Counting {
-    fn promise(&self) -> Promise {
-        self.memory.promise()
-    }
-
-    async fn append(
-        &self,
-        channel: &Channel,
-        drafts: Vec<Draft>,
-        rules: &Rules,
-    ) -> Result<Vec<Appended>, AppendError> {
-        self.memory.append(channel, drafts, rules).await
-    }
-
-    async fn find(&self, channel: &Channel, start: Start, rules: &Rules) -> Result<Found, BrokerError> {
-        self.memory.find(channel, start, rules).await
-    }
-
-    async fn read(
-        &self,
-        channel: &Channel,
-        after: Position,
-        limit: Limit,
-        rules: &Rules,
-    ) -> Result<Page, BrokerError> {
-        let page = self.memory.read(channel, after, limit, rules).await?;
-        self.read.fetch_add(page.messages.len(), Ordering::Relaxed);
-        Ok(page)
-    }
-
-    async fn follow(&self, channel: &Channel, rules: &Rules) -> Result<Tail, BrokerError> {
-        self.memory.follow(channel, rules).await
-    }
-
-    async fn ready(&self) -> Result<(), BrokerError> {
-        self.memory.ready().await
-    }
-}
+use crate::slow::Slow;
 
 fn namespaces() -> [(&'static str, Namespace); 2] {
     let room = Namespace { presence: true, ..public(Delivery::AtLeastOnce) };
@@ -174,14 +126,13 @@ async fn nodes_agree_on_what_is_said_of_a_user() {
 #[tokio::test(start_paused = true)]
 async fn who_asks_again_reads_what_is_new() {
     let clock = Clock::simulated(BEGAN_MS);
-    let memory = Memory::start(clock.clone(), ROOM, 1 << 40);
-    let broker = Arc::new(Counting { memory, read: AtomicUsize::new(0) });
+    let broker = Slow::start(&clock);
     let node = |incarnation| Node::over(broker.clone(), clock.clone(), namespaces(), 100, incarnation);
     let (one, two) = (node(7), node(8));
     let read = async |expected: &[&str]| {
-        let before = broker.read.load(Ordering::Relaxed);
+        broker.messages_read();
         assert_eq!(here(&two).await, expected);
-        broker.read.load(Ordering::Relaxed) - before
+        broker.messages_read()
     };
     // A day of visitors leaves its marks, though nobody is here.
     for n in 0..3_000 {
