@@ -24,7 +24,7 @@ CASES = Path(__file__).resolve().parents[2] / ".tests" / "autobahn-cases"
 DEFAULT = ["[1-7].*", "10.*", "9.1.1", "9.1.2", "9.2.1", "9.2.2", "9.3.4", "9.5.4", "9.7.1", "9.8.1"]
 # permessage-deflate, which a node agrees to where `websocket.deflate` is set. Of each kind and size, one.
 COMPRESSION = ["12.*", "13.*"]
-DEFAULT_COMPRESSION = ["12.[1-5].1", "12.1.9", "13.[1-7].1", "13.3.7"]
+DEFAULT_COMPRESSION = ["12.[1-5].1", "12.1.9", "12.4.9", "12.5.9", "13.[1-7].1", "13.3.7"]
 # These send much: one at a time, or they measure each other.
 HEAVY = ["9.*"]
 

@@ -229,6 +229,33 @@ mod tests {
         assert_eq!(Deflate { window_bits: 15 }.compress(&noise), None);
     }
 
+    /// Bytes of which so many bits are noise: the fewer, the better they compress.
+    fn noise(length: usize, bits: u32) -> Vec<u8> {
+        let mut state = 0x2545_f491_4f6c_dd1d_u64 + u64::from(bits);
+        let next = || {
+            state ^= state << 13;
+            state ^= state >> 7;
+            state ^= state << 17;
+            (state >> 32) as u8 & (0xff >> (8 - bits))
+        };
+        std::iter::repeat_with(next).take(length).collect()
+    }
+
+    #[test]
+    fn what_hardly_compresses() {
+        for window_bits in [9, 12, 15] {
+            let deflate = Deflate { window_bits };
+            for length in [100, 4_096, 16_383, 65_535, 65_536, 131_072, 1 << 20] {
+                for bits in 1..=8 {
+                    let bytes = noise(length, bits);
+                    if let Some(short) = deflate.compress(&bytes) {
+                        assert!(inflate(&short, length).unwrap() == bytes, "{window_bits} {length} {bits}");
+                    }
+                }
+            }
+        }
+    }
+
     #[test]
     fn bombs_and_garbage() {
         let zeros = Deflate { window_bits: 15 }.compress(&vec![0; 50 << 20]).unwrap();
