@@ -6,9 +6,7 @@ use std::time::Duration;
 use serde_json::{Value, json};
 use tidings_core::broker::faulty::{Faults, Faulty};
 use tidings_core::broker::{Broker, Memory};
-use tidings_core::{
-    Clock, Code, Credentials, Delivery, From, Namespace, Present, Subscription,
-};
+use tidings_core::{Clock, Code, Credentials, Delivery, From, Namespace, Present, Subscription};
 use tokio::time::sleep;
 
 use super::token::{of_user, token};
