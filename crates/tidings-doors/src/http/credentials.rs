@@ -9,10 +9,9 @@ use super::query::Query;
 /// The credentials of a request: the header beats `?token=`.
 pub fn credentials(headers: &HeaderMap, query: &Query) -> Result<Credentials> {
     let Some(header) = headers.get(AUTHORIZATION) else {
-        return Ok(match query.first("token") {
-            Some(token) => Credentials::Query(token.to_owned()),
-            None => Credentials::None,
-        });
+        // Of two it is not clear which one is meant.
+        let token = query.one("token").map_err(|error| Error::new(Code::BadToken, error.detail))?;
+        return Ok(token.map_or(Credentials::None, |token| Credentials::Query(token.to_owned())));
     };
     let text = header.to_str().unwrap_or("");
     match text.split_once(' ') {

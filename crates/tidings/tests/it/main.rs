@@ -5,6 +5,7 @@
 mod batch;
 mod docs;
 mod frames;
+mod hostile;
 mod http;
 mod node;
 mod ops;
