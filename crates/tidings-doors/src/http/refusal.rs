@@ -32,8 +32,13 @@ impl Refused {
     }
 }
 
-/// What to say of an error with which hyper ended a connection; `unread` is what it held then.
-pub(super) fn of(error: &hyper::Error, unread: &[u8]) -> Option<Refused> {
+/// What to say of an error with which hyper ended a connection, if anything was asked; `unread` is what it held
+/// then, and `is_refused` is whether it answered by itself.
+pub(super) fn of(error: &hyper::Error, unread: &[u8], is_refused: bool) -> Option<Refused> {
+    // Empty lines before a request are none of it: a client that waits with one of them asked nothing.
+    if !is_refused && unread.iter().all(|byte| matches!(byte, b'\r' | b'\n')) {
+        return None;
+    }
     let (code, detail) = if error.is_parse_too_large() {
         too_large(unread)
     } else if error.is_parse() {

@@ -186,11 +186,10 @@ async fn serve_http(
     let parts = connection.into_parts();
     let ended = match (job, done) {
         (Some(job), _) => Ended::Taken(job),
-        // Behind an answer that is not whole, or to a client that only went, there is nothing to say.
-        (None, Err(error))
-            if !slot.0.owed.load(Ordering::Relaxed) && (parts.io.refused || !parts.read_buf.is_empty()) =>
-        {
-            refusal::of(&error, &parts.read_buf).map_or(Ended::Over, Ended::Refused)
+        // Behind an answer that is not whole there is nothing to say.
+        (None, Err(error)) if !slot.0.owed.load(Ordering::Relaxed) => {
+            let refused = refusal::of(&error, &parts.read_buf, parts.io.refused);
+            refused.map_or(Ended::Over, Ended::Refused)
         }
         (None, _) => Ended::Over,
     };

@@ -158,6 +158,7 @@ async fn half_a_head() {
     let mut idle = node.raw().await;
     idle.send(get(ORDERS, "")).await;
     idle.reply("GET").await.ok();
+    idle.send("\r\n").await;
     let mut never = node.raw().await;
     assert!(stopped.is_quiet().await && idle.is_quiet().await && never.is_quiet().await);
     tokio::time::pause();

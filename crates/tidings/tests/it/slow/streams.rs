@@ -27,7 +27,7 @@ async fn to_the_end(reader: &mut Reader) -> (Vec<u64>, Option<String>, Option<(u
 /// A reader that takes nothing for `max_lag` is let go, and goes on at its cursor as if nothing had been.
 #[tokio::test]
 async fn stopped_readers_are_let_go_and_lose_nothing() {
-    let node = TestNode::new().namespace("orders", |n| n.set("max_lag = \"1s\"").retain(10_000)).run().await;
+    let node = TestNode::new().namespace("orders", |n| n.set("max_lag = \"3s\"").retain(10_000)).run().await;
     let mut stopped = Vec::new();
     for wire in [Wire::Sse, Wire::WebSocket].repeat(10) {
         stopped.push(Reader::open(node.address, wire, ORDERS).await);
@@ -74,7 +74,7 @@ async fn stopped_readers_are_let_go_and_lose_nothing() {
 /// Who takes a byte at a time gets everything, in order, on one connection.
 #[tokio::test]
 async fn who_reads_byte_by_byte_gets_everything() {
-    let node = TestNode::new().namespace("orders", |n| n.set("max_lag = \"2s\"").retain(10_000)).run().await;
+    let node = TestNode::new().namespace("orders", |n| n.set("max_lag = \"3s\"").retain(10_000)).run().await;
     for wire in [Wire::Sse, Wire::WebSocket] {
         let mut reader = Reader::open(node.address, wire, &format!("{ORDERS}?after=latest")).await;
         publish(&node, 0..40).await;
