@@ -122,6 +122,8 @@ async fn what_is_no_utf8_is_refused_where_text_is_meant() {
         post("application/json", quoted.clone()).await.problem(400, "bad-json");
         post("application/x-ndjson", quoted.clone()).await.problem(400, "bad-json");
         post("text/event-stream", event).await.problem(400, "bad-text");
+        let named = [b"event: ", bytes, b"\ndata: x\n\n"].concat();
+        post("text/event-stream", named).await.problem(400, "bad-event");
         node.post("/v1/publish").body(batch).await.problem(400, "bad-batch");
         post("application/octet-stream", bytes.to_vec()).await.ok();
         let escaped: String = bytes.iter().map(|byte| format!("%{byte:02x}")).collect();
