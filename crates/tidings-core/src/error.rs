@@ -62,6 +62,8 @@ pub enum Code {
     BadKey,
     /// A query parameter or header cannot be understood.
     BadQuery,
+    /// What came is not a request of HTTP/1.1.
+    BadRequest,
     /// A `text/plain` body is not UTF-8.
     BadText,
     /// A credential was sent and is not valid.
@@ -74,6 +76,8 @@ pub enum Code {
     Draining,
     /// The credential is valid and lacks the right.
     Forbidden,
+    /// The head of a request is larger than 64 KiB, or has more than 100 headers.
+    HeadTooLarge,
     /// The node holds as many idempotency keys as it may.
     IdempotencyFull,
     /// The socket took nothing for `max_lag`.
@@ -104,7 +108,7 @@ pub enum Code {
 
 impl Code {
     /// Every code, in the order of the alphabet.
-    pub const ALL: [Code; 29] = [
+    pub const ALL: [Code; 31] = [
         Code::AlreadySubscribed,
         Code::BadBatch,
         Code::BadChannel,
@@ -115,12 +119,14 @@ impl Code {
         Code::BadJson,
         Code::BadKey,
         Code::BadQuery,
+        Code::BadRequest,
         Code::BadText,
         Code::BadToken,
         Code::BodyIncomplete,
         Code::BrokerUnavailable,
         Code::Draining,
         Code::Forbidden,
+        Code::HeadTooLarge,
         Code::IdempotencyFull,
         Code::Lagged,
         Code::MethodNotAllowed,
@@ -149,12 +155,14 @@ impl Code {
             Code::BadJson => "bad-json",
             Code::BadKey => "bad-key",
             Code::BadQuery => "bad-query",
+            Code::BadRequest => "bad-request",
             Code::BadText => "bad-text",
             Code::BadToken => "bad-token",
             Code::BodyIncomplete => "body-incomplete",
             Code::BrokerUnavailable => "broker-unavailable",
             Code::Draining => "draining",
             Code::Forbidden => "forbidden",
+            Code::HeadTooLarge => "head-too-large",
             Code::IdempotencyFull => "idempotency-full",
             Code::Lagged => "lagged",
             Code::MethodNotAllowed => "method-not-allowed",
@@ -184,7 +192,9 @@ impl Code {
             | Code::BadJson
             | Code::BadKey
             | Code::BadQuery
+            | Code::BadRequest
             | Code::BadText
+            | Code::HeadTooLarge
             | Code::MethodNotAllowed
             | Code::NotFound
             | Code::TooLarge
@@ -216,6 +226,7 @@ impl Code {
             Code::BadJson => "send valid JSON, or name the right Content-Type",
             Code::BadKey => "use 1 to 255 bytes without control characters",
             Code::BadQuery => "correct the parameter that the detail names",
+            Code::BadRequest => "send HTTP/1.1 as RFC 9112 has it, without TLS",
             Code::BadText => "send UTF-8, or another Content-Type than text/plain to publish bytes",
             Code::BadToken => "get a new token, or send none",
             Code::BodyIncomplete => "send the body again, with the same Idempotency-Key",
@@ -224,6 +235,7 @@ impl Code {
                 "connect again: another node, or this one once restarted, continues at your cursor"
             }
             Code::Forbidden => "get a token that lists this channel, or change the namespace's rights",
+            Code::HeadTooLarge => "send fewer and shorter headers",
             Code::IdempotencyFull => "try again later, or raise limits.idempotency_keys",
             Code::Lagged => "connect again with your cursor, and read faster",
             Code::MethodNotAllowed => "use a method that the Allow header names",

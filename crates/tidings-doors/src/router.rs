@@ -12,7 +12,8 @@ use axum::extract::{RawPathParams, State};
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
 use axum::routing::any;
-use http::{Method, StatusCode};
+use http::header::{CONNECTION, HOST, HeaderMap};
+use http::{Method, StatusCode, Version};
 use tidings_core::log::Start;
 use tidings_core::{Channel, Code, Cursor, Error, Result, Session};
 use tracing::Instrument;
@@ -20,13 +21,11 @@ use tracing::Instrument;
 use crate::http::Transport;
 use crate::http::credentials::credentials;
 use crate::http::problem::{Counted, Problem};
+use crate::http::refusal::{Refused, TARGET_BYTES_MAX};
 use crate::{Doors, Request, item, poll, presence, publish, sse, websocket};
 
 /// The names in a path, if they are text.
 type Path = std::result::Result<RawPathParams, RawPathParamsRejection>;
-
-/// Bytes of a request target.
-const TARGET_BYTES_MAX: usize = 16 * 1024;
 
 /// The routes of channels. Wrap what they are merged into with [`shared`].
 pub fn router(doors: Arc<Doors>) -> Router {
@@ -59,28 +58,36 @@ pub fn shared(router: Router, doors: Arc<Doors>) -> Router {
 
 async fn around(State(doors): State<Arc<Doors>>, request: http::Request<Body>, next: Next) -> Response {
     let origin = request.headers().get(http::header::ORIGIN).cloned();
-    let mut response =
-        if request.uri().path_and_query().is_some_and(|target| target.as_str().len() > TARGET_BYTES_MAX) {
-            Problem::from(Error::new(Code::UriTooLong, "the request target is longer than 16 KiB"))
-                .into_response()
-        } else if let Err(error) = doors.cors.admit(request.headers()) {
-            Problem::from(error).into_response()
-        } else if request.method() == Method::OPTIONS {
-            let mut response = StatusCode::NO_CONTENT.into_response();
-            doors.cors.add_preflight(response.headers_mut());
-            response
-        } else {
-            // The path alone: a query may hold a token.
-            let span =
-                tracing::debug_span!("request", method = %request.method(), path = request.uri().path());
-            next.run(request).instrument(span).await
-        };
+    let mut response = if let Some(refused) = request.extensions().get::<Refused>() {
+        Problem::from(refused.error()).into_response()
+    } else if request.uri().path_and_query().is_some_and(|target| target.as_str().len() > TARGET_BYTES_MAX) {
+        Problem::from(Error::new(Code::UriTooLong, "the request target is longer than 16 KiB"))
+            .into_response()
+    } else if request.version() == Version::HTTP_11 && !has_one_host(request.headers()) {
+        let error = Error::new(Code::BadRequest, "a request of HTTP/1.1 has one Host header");
+        ([(CONNECTION, "close")], Problem::from(error)).into_response()
+    } else if let Err(error) = doors.cors.admit(request.headers()) {
+        Problem::from(error).into_response()
+    } else if request.method() == Method::OPTIONS {
+        let mut response = StatusCode::NO_CONTENT.into_response();
+        doors.cors.add_preflight(response.headers_mut());
+        response
+    } else {
+        // The path alone: a query may hold a token.
+        let span = tracing::debug_span!("request", method = %request.method(), path = request.uri().path());
+        next.run(request).instrument(span).await
+    };
     doors.cors.add(origin.as_ref(), response.headers_mut());
     if let Some(Counted(code)) = response.extensions().get() {
         doors.hub.metrics().error(*code);
         tracing::debug!(%code, "refused");
     }
     response
+}
+
+/// RFC 9112 section 3.2: with none, or with two, it is not clear whom the request is for.
+fn has_one_host(headers: &HeaderMap) -> bool {
+    headers.get_all(HOST).iter().count() == 1
 }
 
 async fn channel(State(doors): State<Arc<Doors>>, path: Path, request: http::Request<Body>) -> Response {

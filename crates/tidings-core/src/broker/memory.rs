@@ -20,7 +20,8 @@ use crate::log::{Appended, Channel, Draft, Found, Limit, Log, Message, Once, Pag
 pub struct MemoryLimits {
     /// Bytes, over all channels. Beyond it the oldest messages of the node go first.
     pub bytes: usize,
-    /// Idempotency keys, over all channels. Beyond it a publish with a key is refused.
+    /// Idempotency keys, over all channels. Beyond it, or where they take half of `bytes`, a
+    /// publish with a new key is refused: no message goes to make room for a key.
     pub idempotency_keys: usize,
 }
 
@@ -37,8 +38,17 @@ struct Shared {
     shards: [RwLock<HashMap<Channel, Arc<Slot>, foldhash::fast::RandomState>>; SHARDS],
     used: AtomicUsize,
     keys: AtomicUsize,
+    /// The part of `used` that idempotency keys hold.
+    keys_bytes: AtomicUsize,
     epochs: AtomicU64,
     evicting: Mutex<()>,
+}
+
+/// What a log holds.
+struct Held {
+    bytes: usize,
+    keys: usize,
+    keys_bytes: usize,
 }
 
 /// One channel: its log, its last known rules, and the feeds that follow it.
@@ -55,10 +65,8 @@ struct State {
 }
 
 const SHARDS: usize = 32;
-/// Counted for a channel that holds nothing.
+/// Counted for a channel that holds nothing, besides its name.
 const SLOT_BYTES: usize = 384;
-/// Counted for an idempotency key.
-const KEY_BYTES: usize = 160;
 /// Messages that wait for a feed; one that is further behind reads the log instead.
 const FOLLOW_MESSAGES: usize = 1_024;
 /// Messages handed to a feed at once.
@@ -78,6 +86,7 @@ impl Memory {
             shards: Default::default(),
             used: AtomicUsize::new(0),
             keys: AtomicUsize::new(0),
+            keys_bytes: AtomicUsize::new(0),
             epochs: AtomicU64::new(seed.max(1)),
             evicting: Mutex::new(()),
         });
@@ -117,28 +126,23 @@ impl Broker for Memory {
         rules: &Rules,
     ) -> Result<Vec<Appended>, AppendError> {
         let now_ms = self.shared.clock.now_ms();
-        let taken = self.shared.keys.load(Ordering::Relaxed);
-        let mut keys_left = self.shared.limits.idempotency_keys.saturating_sub(taken);
-        let mut stored = Vec::with_capacity(drafts.len());
-        let full = self.shared.with(channel, rules, |state| {
+        let appended = self.shared.with(channel, rules, |state| {
+            let mut stored = Vec::with_capacity(drafts.len());
+            let keys = state.log.keys();
             for draft in drafts {
-                if draft.once != Once::No && !state.log.remembers(&draft) {
-                    if keys_left == 0 {
-                        return true;
-                    }
-                    keys_left -= 1;
+                // What is stored already is answered as such, however full it is.
+                let is_new = draft.once != Once::No && state.log.needs_key(&draft, now_ms);
+                if is_new && self.shared.is_full_of_keys(state.log.keys().saturating_sub(keys)) {
+                    return Err(AppendError { stored, error: BrokerError::Full });
                 }
                 stored.push(state.append(draft, now_ms));
             }
-            false
+            Ok(stored)
         });
         if self.used() > self.shared.limits.bytes {
             self.shared.evict();
         }
-        match full {
-            true => Err(AppendError { stored, error: BrokerError::Full }),
-            false => Ok(stored),
-        }
+        appended
     }
 
     async fn find(&self, channel: &Channel, start: Start, rules: &Rules) -> Result<Found, BrokerError> {
@@ -196,13 +200,23 @@ impl State {
         }
         appended
     }
+}
 
-    fn used(&self) -> usize {
-        self.log.weight() + self.log.keys() * KEY_BYTES
+impl Held {
+    fn of(log: &Log) -> Self {
+        let keys_bytes = log.keys_weight();
+        Held { bytes: log.weight() + log.index_weight() + keys_bytes, keys: log.keys(), keys_bytes }
     }
 }
 
 impl Shared {
+    /// Whether there is room for no idempotency key beside those counted, and these.
+    fn is_full_of_keys(&self, more: usize) -> bool {
+        let keys = self.keys.load(Ordering::Relaxed).saturating_add(more);
+        let bytes = self.keys_bytes.load(Ordering::Relaxed);
+        keys >= self.limits.idempotency_keys || bytes > self.limits.bytes / 2
+    }
+
     /// Runs `work` on a channel, under its own lock, and keeps count of what it holds.
     fn with<T>(&self, channel: &Channel, rules: &Rules, work: impl FnOnce(&mut State) -> T) -> T {
         let slot = self.slot(channel, rules);
@@ -214,10 +228,12 @@ impl Shared {
     }
 
     fn counted<T>(&self, state: &mut State, work: impl FnOnce(&mut State) -> T) -> T {
-        let (used, keys) = (state.used(), state.log.keys());
+        let before = Held::of(&state.log);
         let result = work(state);
-        add_difference(&self.used, used, state.used());
-        add_difference(&self.keys, keys, state.log.keys());
+        let after = Held::of(&state.log);
+        add_difference(&self.used, before.bytes, after.bytes);
+        add_difference(&self.keys, before.keys, after.keys);
+        add_difference(&self.keys_bytes, before.keys_bytes, after.keys_bytes);
         result
     }
 
@@ -228,7 +244,7 @@ impl Shared {
         }
         let mut shard = shard.write();
         let slot = shard.entry(channel.clone()).or_insert_with(|| {
-            self.used.fetch_add(SLOT_BYTES, Ordering::Relaxed);
+            self.used.fetch_add(SLOT_BYTES + channel.as_str().len(), Ordering::Relaxed);
             let log = Log::new(channel.clone(), self.epochs.fetch_add(1, Ordering::Relaxed));
             Arc::new(Slot { state: Mutex::new(State { log, rules: *rules, followers: Vec::new() }) })
         });
@@ -241,10 +257,10 @@ impl Shared {
         let Some(_one_at_a_time) = self.evicting.try_lock() else { return };
         let target = self.limits.bytes - self.limits.bytes / 16;
         for shard in &self.shards {
-            shard.write().retain(|_, slot| {
+            shard.write().retain(|channel, slot| {
                 let used = Arc::strong_count(slot) > 1 || !slot.state.lock().is_idle();
                 if !used {
-                    self.used.fetch_sub(SLOT_BYTES, Ordering::Relaxed);
+                    self.used.fetch_sub(SLOT_BYTES + channel.as_str().len(), Ordering::Relaxed);
                 }
                 used
             });

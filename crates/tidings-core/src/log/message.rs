@@ -27,6 +27,9 @@ pub struct Payload {
 }
 
 /// How often a draft may be stored.
+///
+/// The same id within the window is the same message, however it came: message
+/// `n` of the stream with key `K` has the id `K/n`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Once {
     /// Each time it is sent.
@@ -91,7 +94,8 @@ impl Message {
     pub fn weight(&self) -> usize {
         let texts = self.id.len()
             + self.event.as_ref().map_or(0, |e| e.len())
-            + self.key.as_ref().map_or(0, |k| k.len());
+            + self.key.as_ref().map_or(0, |k| k.len())
+            + self.from.as_ref().map_or(0, |f| f.len());
         std::mem::size_of::<Self>() + 64 + texts + self.payload.bytes.len()
     }
 }

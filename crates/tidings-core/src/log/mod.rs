@@ -5,6 +5,7 @@
 mod channel;
 mod cursor;
 mod gap;
+mod idempotency;
 mod message;
 mod model;
 mod retention;

@@ -1,9 +1,10 @@
 //! A log in memory: the rules of appending, expiring, compacting and reading, without I/O.
 
-use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
-use super::{Below, Channel, Draft, Gap, Message, Once, Position, Rules, Why};
+use super::idempotency::Idempotency;
+use super::{Below, Channel, Draft, Gap, Message, Position, Rules, Why};
 
 /// One channel's messages, its idempotency keys, and what it knows of what it no longer has.
 #[derive(Debug)]
@@ -15,18 +16,14 @@ pub struct Log {
     lost: u64,
     messages: BTreeMap<u64, Arc<Message>>,
     newest_of: HashMap<Box<str>, u64>,
-    keys: HashMap<Arc<str>, Key>,
-    keys_by_age: VecDeque<(u64, Arc<str>)>,
+    /// Bytes of the names in `newest_of`.
+    newest_names: usize,
+    stored: Idempotency,
     weight: usize,
 }
 
-/// What is remembered of an idempotency key.
-#[derive(Debug)]
-struct Key {
-    last: u64,
-    count: u64,
-    until_ms: u64,
-}
+/// Counted for a compaction key besides its name.
+const NEWEST_BYTES: usize = 64;
 
 /// What became of one draft.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -95,8 +92,8 @@ impl Log {
             lost: 0,
             messages: BTreeMap::new(),
             newest_of: HashMap::new(),
-            keys: HashMap::new(),
-            keys_by_age: VecDeque::new(),
+            newest_names: 0,
+            stored: Idempotency::default(),
             weight: 0,
         }
     }
@@ -104,13 +101,13 @@ impl Log {
     /// Stores a draft, unless its idempotency key says that it is stored already.
     /// The message comes back where it is new.
     pub fn append(&mut self, draft: Draft, now_ms: u64, rules: &Rules) -> (Appended, Option<Arc<Message>>) {
-        self.forget_keys(now_ms);
-        if let Some(position) = self.stored_before(&draft.once, &draft.id, now_ms) {
-            return (Appended { position, id: draft.id, duplicate: true }, None);
+        self.stored.expire(now_ms);
+        if let Some(offset) = self.stored.find(&draft, now_ms) {
+            return (Appended { position: self.at(offset), id: draft.id, duplicate: true }, None);
         }
         self.last += 1;
         let position = self.at(self.last);
-        self.remember(&draft, now_ms, rules.dedupe_ms);
+        self.stored.remember(&draft, self.last, now_ms, rules.dedupe_ms);
         let message = Arc::new(Message::new(self.channel.clone(), position, now_ms, draft));
         if rules.compact {
             self.compact_for(&message);
@@ -123,7 +120,7 @@ impl Log {
 
     /// Removes what is past the limits of retention.
     pub fn expire(&mut self, now_ms: u64, rules: &Rules) {
-        self.forget_keys(now_ms);
+        self.stored.expire(now_ms);
         while let Some(oldest) = self.messages.first_entry() {
             let aged = oldest.get().time_ms.saturating_add(rules.retain.age_ms) <= now_ms;
             if !aged && self.messages.len() as u64 <= rules.retain.messages.max(1) {
@@ -141,6 +138,7 @@ impl Log {
             && self.newest_of.get(key) == Some(&offset)
         {
             self.newest_of.remove(key);
+            self.newest_names -= key.len();
         }
         let weight = message.weight();
         self.weight -= weight;
@@ -199,23 +197,29 @@ impl Log {
         self.weight
     }
 
-    /// How many idempotency keys it remembers.
-    pub fn keys(&self) -> usize {
-        self.keys.len()
+    /// About how many bytes of memory compaction needs to find the newest message of each key.
+    pub fn index_weight(&self) -> usize {
+        self.newest_of.len() * NEWEST_BYTES + self.newest_names
     }
 
-    /// Whether it remembers the key of a draft, so that storing it takes no room for another.
-    pub fn remembers(&self, draft: &Draft) -> bool {
-        match &draft.once {
-            Once::No => false,
-            Once::Id => self.keys.contains_key(&*draft.id),
-            Once::Stream { key, .. } => self.keys.contains_key(key),
-        }
+    /// How many idempotency keys it remembers.
+    pub fn keys(&self) -> usize {
+        self.stored.len()
+    }
+
+    /// About how many bytes of memory its idempotency keys hold.
+    pub fn keys_weight(&self) -> usize {
+        self.stored.weight()
+    }
+
+    /// Whether appending a draft would add to the idempotency keys that it remembers.
+    pub fn needs_key(&self, draft: &Draft, now_ms: u64) -> bool {
+        self.stored.is_new(draft, now_ms)
     }
 
     /// Whether it holds neither a message nor a key, so that nothing but its epoch would be lost with it.
     pub fn is_empty(&self) -> bool {
-        self.messages.is_empty() && self.keys.is_empty()
+        self.messages.is_empty() && self.stored.len() == 0
     }
 
     fn at(&self, offset: u64) -> Position {
@@ -257,46 +261,11 @@ impl Log {
     fn compact_for(&mut self, message: &Message) {
         let Some(key) = &message.key else { return };
         let replaced = self.newest_of.insert(key.clone(), message.position.offset);
+        if replaced.is_none() {
+            self.newest_names += key.len();
+        }
         if let Some(old) = replaced.and_then(|offset| self.messages.remove(&offset)) {
             self.weight -= old.weight();
-        }
-    }
-
-    fn stored_before(&self, once: &Once, id: &str, now_ms: u64) -> Option<Position> {
-        let (key, index) = match once {
-            Once::No => return None,
-            Once::Id => (id, 0),
-            Once::Stream { key, index } => (&**key, *index),
-        };
-        let record = self.keys.get(key)?;
-        (record.until_ms > now_ms && index < record.count).then(|| self.at(record.last))
-    }
-
-    fn remember(&mut self, draft: &Draft, now_ms: u64, dedupe_ms: u64) {
-        let (key, count) = match &draft.once {
-            Once::No => return,
-            Once::Id => (Arc::from(&*draft.id), 1),
-            Once::Stream { key, index } => (key.clone(), index + 1),
-        };
-        let until_ms = now_ms.saturating_add(dedupe_ms);
-        let record = Key { last: self.last, count, until_ms };
-        // A stream renews its key with each message: its old place in the queue is skipped when it comes up.
-        if self.keys.insert(key.clone(), record).is_none() {
-            self.keys_by_age.push_back((until_ms, key));
-        }
-    }
-
-    fn forget_keys(&mut self, now_ms: u64) {
-        while let Some((until_ms, key)) = self.keys_by_age.front() {
-            if *until_ms > now_ms {
-                break;
-            }
-            let renewed = self.keys.get(key).map(|record| record.until_ms).filter(|until| *until > now_ms);
-            let Some((_, key)) = self.keys_by_age.pop_front() else { break };
-            match renewed {
-                Some(until_ms) => self.keys_by_age.push_back((until_ms, key)),
-                None => drop(self.keys.remove(&key)),
-            }
         }
     }
 }

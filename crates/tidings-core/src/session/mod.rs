@@ -14,12 +14,13 @@ use std::time::Duration;
 use crate::error::{Code, Error, Result, Stored};
 use crate::hub::Shared;
 use crate::log::Channel;
-use crate::policy::{Namespace, Publish, Subscribe};
+use crate::policy::{Delivery, Namespace, Publish, Subscribe};
 use crate::presence::Roster;
 
 pub use identity::{Client, Credentials, Identity, Keys};
 pub use page::Read;
 pub use start::{From, Place, Want};
+use subscription::weakest;
 pub use subscription::{Batch, End, Fact, Subscription};
 pub use watches::{WatchPlace, Watches};
 pub use writer::{Stopped, Writer};
@@ -138,6 +139,11 @@ impl Session {
         channels.iter().any(|channel| {
             self.hub.policy.of(channel).is_ok_and(|namespace| namespace.subscribe != Subscribe::Public)
         })
+    }
+
+    /// The weakest guarantee of these channels.
+    pub fn delivery(&self, channels: &[Channel]) -> Delivery {
+        weakest(channels.iter().filter_map(|channel| self.hub.policy.of(channel).ok()).map(|n| n.delivery))
     }
 
     /// Joins the live tails of channels. What was acknowledged to a publisher before this returns comes, or is covered by the cursor.

@@ -1,8 +1,8 @@
-//! A page of messages, over one or many channels.
+//! A page of messages, over one or many channels: as many as were asked for, as far as its bytes go.
 
 use std::sync::Arc;
 
-use futures_util::{StreamExt, TryStreamExt, stream};
+use futures_util::{StreamExt, stream};
 
 use crate::broker::{BrokerError, answer};
 use crate::error::Result;
@@ -28,6 +28,17 @@ pub struct Read {
     pub newest_ms: Option<u64>,
     /// The weakest guarantee of the channels.
     pub delivery: Delivery,
+    /// Milliseconds for which the socket of who reads it may take nothing.
+    pub max_lag_ms: u64,
+}
+
+/// What is left of a page.
+struct Room {
+    messages: usize,
+    /// Bytes of memory, as [`Message::weight`] counts them.
+    bytes: usize,
+    /// Whether nothing is in the page yet.
+    is_whole: bool,
 }
 
 /// What one channel gives to a page.
@@ -43,30 +54,32 @@ struct Share<'a> {
 
 /// Messages that are read at once from one channel for a page.
 const READ_MESSAGES_MAX: usize = 1_000;
+/// Bytes that the messages of a page hold, but for a first one that is larger.
+const PAGE_BYTES_MAX: usize = 8 << 20;
 
 impl Session {
-    /// Reads a page, at once.
+    /// Reads a page of up to `limit` messages, at once.
+    ///
+    /// Its messages hold at most 8 MiB of memory, but for a first one that is larger. So a page may
+    /// end below its limit before the end of its channels is reached: [`Read::more`] tells the two apart.
     pub async fn read(&self, want: Want, limit: usize) -> Result<Read> {
         let places = self.find(want).await?;
         let mut shares: Vec<_> = places.iter().map(Share::new).collect();
         let mut gap = None;
-        let mut left = limit;
+        let mut room = Room { messages: limit, bytes: PAGE_BYTES_MAX, is_whole: true };
         // A page may be too small for a part of each channel: whose turn is first changes with the cursor.
         // Else a busy one would starve the others.
         let turn = turn(&places);
-        loop {
+        let mut fits = true;
+        while fits {
             shares.iter_mut().for_each(|share| share.tell(&mut gap));
             let order = (turn..shares.len()).chain(0..turn);
             // Each round gives to those who have more what the others left.
-            let open: Vec<_> = order.filter(|at| shares[*at].is_open()).take(left).collect();
+            let open: Vec<_> = order.filter(|at| shares[*at].is_open()).take(room.places()).collect();
             if open.is_empty() {
                 break;
             }
-            let parts = divide(left, open.len());
-            let asked = open.iter().zip(parts).map(|(at, part)| (*at, part.min(READ_MESSAGES_MAX))).collect();
-            for (at, part, page) in self.pages(&shares, asked).await? {
-                left = left.saturating_sub(shares[at].take(page, part));
-            }
+            fits = self.fill(&mut shares, &open, &mut room).await?;
         }
         let ends = shares.iter().map(|share| (&share.place.channel, share.reached()));
         Ok(Read {
@@ -75,24 +88,52 @@ impl Session {
             more: shares.iter().any(|share| !share.ended),
             newest_ms: places.iter().filter_map(|place| place.found.newest_ms).max(),
             delivery: weakest(places.iter().map(|place| place.namespace.delivery)),
+            max_lag_ms: places.iter().map(|place| place.namespace.max_lag_ms).min().unwrap_or(0),
             messages: shares.into_iter().flat_map(|share| share.messages).collect(),
         })
     }
 
-    /// What follows in some of the channels, some of them at once; in the order in which they are asked.
-    async fn pages(
+    /// Adds what follows in the open channels, an equal part of the room for each, some of them read at
+    /// once. False: a message did not fit, and with it the page is full.
+    async fn fill(
         &self,
-        shares: &[Share<'_>],
-        asked: Vec<(usize, usize)>,
-    ) -> Result<Vec<(usize, usize, log::Page)>, BrokerError> {
-        let reads = asked.iter().map(|(at, part)| {
-            let Share { place, at, .. } = &shares[*at];
-            let limit = Limit { messages: *part, bytes: usize::MAX };
-            answer(self.hub.broker.read(&place.channel, *at, limit, &place.rules))
+        shares: &mut [Share<'_>],
+        open: &[usize],
+        room: &mut Room,
+    ) -> Result<bool, BrokerError> {
+        let parts = divide(room.messages, open.len()).zip(divide(room.bytes, open.len()));
+        let reads = open.iter().zip(parts).map(|(at, (messages, bytes))| {
+            let (place, after) = (shares[*at].place, shares[*at].at);
+            let limit = Limit { messages: messages.min(READ_MESSAGES_MAX), bytes };
+            answer(self.hub.broker.read(&place.channel, after, limit, &place.rules))
         });
         let reads: Vec<_> = reads.collect();
-        let pages: Vec<_> = stream::iter(reads).buffered(ASKED_AT_ONCE).try_collect().await?;
-        Ok(asked.into_iter().zip(pages).map(|((at, part), page)| (at, part, page)).collect())
+        // Taken in order as they come: a part that is too large for the room is not held beside the others.
+        let mut pages = stream::iter(open).zip(stream::iter(reads).buffered(ASKED_AT_ONCE));
+        while let Some((at, page)) = pages.next().await {
+            if !shares[*at].take(page?, room) {
+                return Ok(false);
+            }
+        }
+        Ok(true)
+    }
+}
+
+impl Room {
+    /// In how many parts it can be divided, each with room for a message.
+    fn places(&self) -> usize {
+        if self.bytes == 0 { 0 } else { self.messages }
+    }
+
+    /// Takes the room of a message, if there is as much. There always is for the first one.
+    fn take(&mut self, weight: usize) -> bool {
+        if weight > self.bytes && !self.is_whole {
+            return false;
+        }
+        self.is_whole = false;
+        self.messages = self.messages.saturating_sub(1);
+        self.bytes = self.bytes.saturating_sub(weight);
+        true
     }
 }
 
@@ -121,17 +162,22 @@ impl<'a> Share<'a> {
         !self.ended && self.gap.is_none()
     }
 
-    /// Adds what was read, of at most `part` messages; returns how many that is.
-    fn take(&mut self, page: log::Page, part: usize) -> usize {
+    /// Adds what was read, as far as there is room; false where something is left out.
+    fn take(&mut self, page: log::Page, room: &mut Room) -> bool {
         self.gap = page.gap;
         if self.gap.is_some() {
-            return 0;
+            return true;
         }
-        let count = page.messages.len();
-        self.at = page.messages.last().map_or(self.at, |message| message.position);
-        self.ended = count < part;
-        self.messages.extend(page.messages);
-        count
+        // A page may be short because of its bytes: only an empty one is the end.
+        self.ended = page.messages.is_empty();
+        page.messages.into_iter().all(|message| {
+            let fits = room.take(message.weight());
+            if fits {
+                self.at = message.position;
+                self.messages.push(message);
+            }
+            fits
+        })
     }
 
     /// Where the reader stands who got this.

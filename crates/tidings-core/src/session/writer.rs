@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use bytes::Bytes;
+
 use crate::broker::answer_append;
 use crate::error::{Code, Error, Result, Stored};
 use crate::hub::Shared;
@@ -57,6 +59,8 @@ impl Writer {
         for draft in &mut drafts {
             self.check(draft).map_err(stop)?;
             draft.from.clone_from(&self.from);
+            // What is kept must not keep the buffer that it came in, which may be far larger.
+            draft.payload.bytes = Bytes::copy_from_slice(&draft.payload.bytes);
         }
         let rules = self.namespace.rules();
         match answer_append(self.hub.broker.append(&self.channel, drafts, &rules)).await {

@@ -7,9 +7,9 @@ use bytes::Bytes;
 use proptest::prelude::*;
 use tidings_core::broker::{Broker, BrokerError, Memory, MemoryLimits};
 use tidings_core::log::{Below, Draft, Limit, Message, Once, Payload, Position, Retain, Rules, Start, Why};
-use tidings_core::{Channel, Clock};
+use tidings_core::{Channel, Clock, Delivery};
 
-use super::node::{BEGAN_MS, channel, draft};
+use super::node::{BEGAN_MS, Node, channel, draft, public};
 
 const RULES: Rules = Rules {
     retain: Retain { messages: 1_000_000, age_ms: 1 << 40 },
@@ -175,4 +175,85 @@ async fn keys_have_a_bound_and_come_free() {
     let full = memory.append(&channel("c12"), many, &RULES).await.unwrap_err();
     assert_eq!(full.stored.len(), 8, "ten keys, of which two are taken");
     memory.append(&channel("c11"), vec![of_stream(1), of_stream(2)], &RULES).await.unwrap();
+}
+
+/// A retry of what is stored adds no key, so that it is answered however full the table is.
+#[tokio::test(start_paused = true)]
+async fn what_is_stored_is_known_when_the_keys_are_full() {
+    let clock = Clock::simulated(BEGAN_MS);
+    let memory = Memory::start(clock, MemoryLimits { bytes: 1 << 20, idempotency_keys: 3 }, 1 << 40);
+    let a = channel("a");
+    let alone = |id: &str| Draft { once: Once::Id, ..draft(id) };
+    let in_stream =
+        |index: u64| Draft { once: Once::Stream { key: "s".into(), index }, ..draft(&format!("s/{index}")) };
+    let first = memory.append(&a, vec![alone("1"), alone("2"), in_stream(0)], &RULES).await.unwrap();
+    let again = memory.append(&a, vec![alone("2"), alone("1"), in_stream(0)], &RULES).await.unwrap();
+    assert!(again.iter().all(|one| one.duplicate));
+    assert_eq!(again[0].position, first[1].position);
+    // The stream that has its key goes on.
+    assert!(!memory.append(&a, vec![in_stream(1)], &RULES).await.unwrap()[0].duplicate);
+    // What comes before the one that is refused is stored, and said to be.
+    let stopped = memory.append(&a, vec![alone("1"), draft("no key"), alone("3")], &RULES).await.unwrap_err();
+    assert!(matches!(stopped.error, BrokerError::Full));
+    assert_eq!(stopped.stored.iter().map(|one| one.duplicate).collect::<Vec<_>>(), [true, false]);
+    assert_eq!(kept(&memory, &a).await.len(), 5);
+}
+
+#[tokio::test(start_paused = true)]
+async fn names_are_counted() {
+    let clock = Clock::simulated(BEGAN_MS);
+    let memory = Memory::start(clock, MemoryLimits { bytes: 1 << 20, idempotency_keys: 1_000 }, 1 << 40);
+    let used = async |name: &str, draft: Draft, compact: bool| {
+        let before = memory.used();
+        let rules = Rules { compact, retain: Retain { messages: 1, ..RULES.retain }, ..RULES };
+        memory.append(&channel(name), vec![draft], &rules).await.unwrap();
+        memory.used() - before
+    };
+    let long = "x".repeat(200);
+    // A message has its id, and its key has it again. The message of a stream has more than the key of the stream.
+    let short_id = used("a1", Draft { once: Once::Id, ..draft("x") }, false).await;
+    let long_id =
+        used("a2", Draft { once: Once::Id, payload: draft("x").payload, ..draft(&long) }, false).await;
+    assert_eq!(long_id - short_id, 2 * 199, "the id of a message, and its idempotency key");
+    let name = format!("b{long}");
+    assert_eq!(
+        used(&name, draft("x"), false).await - used("b", draft("x"), false).await,
+        200,
+        "a channel's name"
+    );
+    let short_key = used("c1", Draft { key: Some("k".into()), ..draft("x") }, true).await;
+    let long_key = used("c2", Draft { key: Some(long.as_str().into()), ..draft("x") }, true).await;
+    assert_eq!(long_key - short_key, 2 * 199, "the key of a message, and what compaction finds it by");
+    let from = used("d", Draft { from: Some(long.as_str().into()), ..draft("x") }, false).await;
+    assert_eq!(from - used("e", draft("x"), false).await, 200, "whom a message is from");
+}
+
+/// No message goes to make room for a key.
+#[tokio::test(start_paused = true)]
+async fn keys_take_half_of_the_bytes_at_most() {
+    let clock = Clock::simulated(BEGAN_MS);
+    let memory = Memory::start(clock, MemoryLimits { bytes: 100_000, idempotency_keys: 1_000_000 }, 1 << 40);
+    let one = Rules { retain: Retain { messages: 1, ..RULES.retain }, ..RULES };
+    memory.append(&channel("precious"), vec![draft("here")], &RULES).await.unwrap();
+    let mut refused = None;
+    for n in 0..1_000 {
+        let keyed = Draft { once: Once::Id, ..draft(&format!("{n:0>200}")) };
+        if let Err(error) = memory.append(&channel("a"), vec![keyed], &one).await {
+            refused = Some(n);
+            assert!(matches!(error.error, BrokerError::Full));
+            break;
+        }
+    }
+    assert!(refused.is_some_and(|n| n > 100), "{refused:?}");
+    assert_eq!(kept(&memory, &channel("precious")).await.len(), 1);
+}
+
+/// A message of ten bytes must not keep the batch of a mebibyte that it came in.
+#[tokio::test(start_paused = true)]
+async fn a_message_does_not_keep_its_request() {
+    let node = Node::new([("default", public(Delivery::AtLeastOnce))]);
+    let request = Bytes::from(vec![b'x'; 1 << 20]);
+    let payload = Payload { bytes: request.slice(500..510), ..draft("x").payload };
+    node.try_publish("a", vec![Draft { payload, ..draft("x") }]).await.unwrap();
+    assert!(request.is_unique(), "the message shares the memory of its request");
 }

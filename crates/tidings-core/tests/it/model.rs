@@ -19,7 +19,10 @@ struct Model {
     now_ms: u64,
     stored: Vec<Stored>,
     lost: u64,
-    keys: HashMap<String, Key>,
+    /// Ids that came alone.
+    alone: HashMap<String, Key>,
+    /// Ids of messages of streams, one by one.
+    streamed: HashMap<String, Key>,
     answer: Option<(u64, bool)>,
 }
 
@@ -34,7 +37,6 @@ struct Stored {
 #[derive(Debug, Clone)]
 struct Key {
     until_ms: u64,
-    count: u64,
     last: u64,
 }
 
@@ -51,8 +53,19 @@ enum Step {
 #[derive(Debug, Clone)]
 enum Sent {
     Always,
-    Once(u8),
+    Once(String),
     Stream(u8, u64),
+}
+
+impl Sent {
+    /// The id of the draft; `next` is the offset that it would have.
+    fn id(&self, next: u64) -> String {
+        match self {
+            Sent::Always => format!("m{next}"),
+            Sent::Once(id) => id.clone(),
+            Sent::Stream(stream, index) => format!("stream{stream}/{index}"),
+        }
+    }
 }
 
 #[derive(Debug, Clone)]
@@ -80,30 +93,39 @@ impl Model {
         self.kept(0).next().map(|(offset, _)| offset)
     }
 
+    /// Where an id is stored, if its window is not over.
+    fn known(&self, keys: &HashMap<String, Key>, id: &str) -> Option<u64> {
+        keys.get(id).filter(|known| known.until_ms > self.now_ms).map(|known| known.last)
+    }
+
     fn append(&mut self, key: Option<u8>, once: &Sent) {
         let now_ms = self.now_ms;
-        let (name, index) = match once {
-            Sent::Always => (None, 0),
-            Sent::Once(id) => (Some(format!("id{id}")), 0),
-            Sent::Stream(id, index) => (Some(format!("stream{id}")), *index),
+        let id = once.id(self.last() + 1);
+        let known = match once {
+            Sent::Always => None,
+            Sent::Once(_) => self.known(&self.alone, &id).or_else(|| self.known(&self.streamed, &id)),
+            Sent::Stream(..) => self.known(&self.streamed, &id).or_else(|| self.known(&self.alone, &id)),
         };
-        let known = name.as_ref().and_then(|name| self.keys.get(name));
-        if let Some(known) = known.filter(|known| known.until_ms > now_ms && index < known.count) {
-            self.answer = Some((known.last, true));
+        if let Some(last) = known {
+            self.answer = Some((last, true));
             return;
         }
         let key = key.map(|key| format!("key{key}"));
         if self.rules.compact && key.is_some() {
             self.stored.iter_mut().filter(|stored| stored.key == key).for_each(|stored| stored.kept = false);
         }
-        let id = match once {
-            Sent::Once(id) => format!("id{id}"),
-            Sent::Always | Sent::Stream(..) => format!("m{}", self.last() + 1),
-        };
-        self.stored.push(Stored { id, key, time_ms: now_ms, kept: true });
+        self.stored.push(Stored { id: id.clone(), key, time_ms: now_ms, kept: true });
         let last = self.last();
-        if let Some(name) = name {
-            self.keys.insert(name, Key { until_ms: now_ms + self.rules.dedupe_ms, count: index + 1, last });
+        let known = Key { until_ms: now_ms + self.rules.dedupe_ms, last };
+        match once {
+            Sent::Always => {}
+            Sent::Once(_) => drop(self.alone.insert(id, known)),
+            // Each message of a stream renews those before it.
+            Sent::Stream(stream, index) => {
+                for index in 0..=*index {
+                    self.streamed.insert(Sent::Stream(*stream, index).id(0), known.clone());
+                }
+            }
         }
         self.answer = Some((last, false));
         self.expire();
@@ -166,7 +188,8 @@ impl ReferenceStateMachine for Reference {
                 now_ms,
                 stored: Vec::new(),
                 lost: 0,
-                keys: HashMap::new(),
+                alone: HashMap::new(),
+                streamed: HashMap::new(),
                 answer: None,
             })
             .boxed()
@@ -176,7 +199,13 @@ impl ReferenceStateMachine for Reference {
         let beyond = model.last() + 3;
         let sent = prop_oneof![
             3 => Just(Sent::Always),
-            2 => (0u8..4).prop_map(Sent::Once),
+            2 => prop_oneof![
+                // Ids of no stream, keys of streams, and ids of their messages.
+                (0u8..4).prop_map(|n| format!("id{n}")),
+                (0u8..2).prop_map(|n| format!("stream{n}")),
+                (0u8..2, 0u64..6).prop_map(|(n, index)| format!("stream{n}/{index}")),
+                (0u8..2, 0u64..6).prop_map(|(n, index)| format!("stream{n}/0{index}")),
+            ].prop_map(Sent::Once),
             2 => (0u8..2, 0u64..6).prop_map(|(id, index)| Sent::Stream(id, index)),
         ];
         let begin = prop_oneof![
@@ -256,7 +285,11 @@ impl StateMachineTest for Subject {
         assert_eq!(subject.log.weight(), all.iter().map(|message| message.weight()).sum::<usize>());
         assert_eq!(subject.log.oldest_ms(), model.kept(0).next().map(|(_, stored)| stored.time_ms));
         assert_eq!(subject.log.end(), Position { epoch: EPOCH, offset: model.last() });
-        assert!(subject.log.keys() <= model.keys.len());
+        assert!(subject.log.keys() <= model.alone.len() + model.streamed.len());
+        let keys = all.iter().filter(|message| message.key.is_some()).count();
+        assert!(
+            model.rules.compact && subject.log.index_weight() >= keys * 64 || subject.log.index_weight() == 0
+        );
     }
 
     fn teardown(mut subject: Subject, model: Model) {
@@ -265,6 +298,7 @@ impl StateMachineTest for Subject {
         subject.log.expire(end_ms, &model.rules);
         assert!(subject.log.is_empty());
         assert_eq!(subject.log.weight(), 0);
+        assert_eq!((subject.log.keys_weight(), subject.log.index_weight()), (0, 0));
         let end = subject.log.end();
         assert_eq!(subject.log.find(Start::After(end), &model.rules).gap, None);
     }
@@ -273,10 +307,7 @@ impl StateMachineTest for Subject {
 impl Subject {
     fn append(&mut self, model: &Model, key: Option<u8>, once: &Sent, bytes: usize) {
         let (last, duplicate) = model.answer.unwrap();
-        let id: Box<str> = match once {
-            Sent::Once(id) => format!("id{id}").into(),
-            Sent::Always | Sent::Stream(..) => format!("m{last}").into(),
-        };
+        let id: Box<str> = once.id(last).into();
         let draft = Draft {
             id: id.clone(),
             once: match once {

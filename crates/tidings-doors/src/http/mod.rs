@@ -5,7 +5,9 @@ pub mod credentials;
 pub mod head;
 pub mod problem;
 pub mod query;
+pub(crate) mod refusal;
 pub mod takeover;
+mod unread;
 
 use http::header::{ACCEPT, CONNECTION, HeaderMap, HeaderName, UPGRADE};
 

@@ -143,6 +143,7 @@ pub fn status(code: Code) -> StatusCode {
         | Code::BadJson
         | Code::BadKey
         | Code::BadQuery
+        | Code::BadRequest
         | Code::BadText
         | Code::TooManyChannels => StatusCode::BAD_REQUEST,
         Code::BadToken | Code::NoCredentials | Code::TokenExpired => StatusCode::UNAUTHORIZED,
@@ -150,6 +151,7 @@ pub fn status(code: Code) -> StatusCode {
         Code::NotFound | Code::PresenceOff | Code::UnknownNamespace => StatusCode::NOT_FOUND,
         Code::MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,
         Code::BodyIncomplete | Code::Lagged => StatusCode::REQUEST_TIMEOUT,
+        Code::HeadTooLarge => StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
         Code::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
         Code::UriTooLong => StatusCode::URI_TOO_LONG,
         Code::BrokerUnavailable | Code::Draining | Code::IdempotencyFull | Code::Overloaded => {
@@ -177,8 +179,10 @@ pub fn close(code: Code) -> u16 {
         | Code::BadJson
         | Code::BadKey
         | Code::BadQuery
+        | Code::BadRequest
         | Code::BadText
         | Code::BodyIncomplete
+        | Code::HeadTooLarge
         | Code::MethodNotAllowed
         | Code::NotFound
         | Code::PresenceOff
@@ -202,12 +206,14 @@ fn title(code: Code) -> &'static str {
         Code::BadJson => "Not JSON",
         Code::BadKey => "Not a message key",
         Code::BadQuery => "A parameter cannot be understood",
+        Code::BadRequest => "Not a request of HTTP/1.1",
         Code::BadText => "Not UTF-8",
         Code::BadToken => "The token is not valid",
         Code::BodyIncomplete => "The body did not arrive",
         Code::BrokerUnavailable => "The broker does not answer",
         Code::Draining => "This node is shutting down",
         Code::Forbidden => "Not allowed",
+        Code::HeadTooLarge => "The head of the request is too large",
         Code::IdempotencyFull => "Too many idempotency keys",
         Code::Lagged => "The connection took nothing for too long",
         Code::MethodNotAllowed => "Not with this method",

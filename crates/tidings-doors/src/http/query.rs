@@ -1,12 +1,16 @@
 //! The query of a request: read once, judged after the credentials.
 
+use percent_encoding::percent_decode;
 use tidings_core::log::Start;
 use tidings_core::{Channel, Code, Cursor, Error, From, Result, Want};
 use url::form_urlencoded;
 
 /// The parameters of a request, as text.
 #[derive(Debug, Clone, Default)]
-pub struct Query(Vec<(String, String)>);
+pub struct Query {
+    pairs: Vec<(String, String)>,
+    is_utf8: bool,
+}
 
 /// How many messages a read may give.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -18,19 +22,28 @@ pub struct Reading {
 }
 
 impl Query {
-    /// Reads the query. Bytes that are not UTF-8 become U+FFFD, which no parameter accepts.
+    /// Reads the query. Bytes that are not UTF-8 become U+FFFD; see [`Query::is_text`].
     pub fn parse(query: Option<&str>) -> Self {
-        Query(form_urlencoded::parse(query.unwrap_or("").as_bytes()).into_owned().collect())
+        let query = query.unwrap_or("").as_bytes();
+        Query {
+            pairs: form_urlencoded::parse(query).into_owned().collect(),
+            is_utf8: percent_decode(query).decode_utf8().is_ok(),
+        }
+    }
+
+    /// Whether a value is what was sent, and not made of bytes that are no text.
+    pub fn is_text(&self, value: &str) -> bool {
+        self.is_utf8 || !value.contains('\u{fffd}')
     }
 
     /// Whether a parameter is there.
     pub fn has(&self, name: &str) -> bool {
-        self.0.iter().any(|(key, _)| key == name)
+        self.pairs.iter().any(|(key, _)| key == name)
     }
 
     /// Every value of a parameter.
     pub fn all(&self, name: &str) -> impl Iterator<Item = &str> {
-        self.0.iter().filter(move |(key, _)| key == name).map(|(_, value)| value.as_str())
+        self.pairs.iter().filter(move |(key, _)| key == name).map(|(_, value)| value.as_str())
     }
 
     /// The only value of a parameter.

@@ -5,13 +5,16 @@
 //! of its connection and never answers; the driver sees the job, takes the
 //! socket back from hyper, and gives it to the job. HTTP/1.1 alone: a stream of
 //! HTTP/2 is no socket.
+//!
+//! Where hyper refuses a request, before any door sees it, its own answer says
+//! nothing but a status. It is held back, and a problem goes out in its place.
 
 use std::convert::Infallible;
 use std::future::poll_fn;
 use std::io;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
@@ -19,7 +22,9 @@ use axum::Router;
 use axum::body::Body;
 use bytes::Bytes;
 use futures_util::FutureExt;
+use http::header::{CONNECTION, HeaderValue};
 use http::{Request, Response};
+use http_body::Frame;
 use hyper::body::Incoming;
 use hyper::rt::ReadBufCursor;
 use hyper::server::conn::http1;
@@ -28,10 +33,13 @@ use hyper_util::rt::{TokioIo, TokioTimer};
 use parking_lot::Mutex;
 use tokio::net::TcpStream;
 use tokio::sync::watch;
+use tokio::time::Instant;
 use tower_service::Service;
 use tracing::Instrument;
 
-use crate::stream::Socket;
+use super::refusal::{self, HEAD_BYTES_MAX, Refused};
+use super::unread::Unread;
+use crate::stream::{Deadline, Line, Socket};
 
 /// A connection's place for a door that wants its socket. In the extensions of each request.
 #[derive(Clone)]
@@ -43,26 +51,58 @@ struct Shared {
     flushed: AtomicBool,
     /// Whether the client has sent anything.
     heard: AtomicBool,
+    /// Whether a request is being answered: from its head until the last of the answer is in hyper's hands.
+    busy: AtomicBool,
+    /// The same, until the answer has left for the kernel. What hyper writes while none is owed is a refusal of its own.
+    owed: AtomicBool,
+    /// For how long the client may take nothing of an answer, where no namespace says so.
+    max_lag: Duration,
+    /// The same in milliseconds, of the answer under way.
+    max_lag_ms: AtomicU64,
 }
 
 /// Starts what runs with the socket, and with the bytes that were read past the request.
 type Job = Box<dyn FnOnce(Socket, Bytes, Hold) + Send>;
-type Answer = Pin<Box<dyn Future<Output = Result<Response<Body>, Infallible>> + Send>>;
+type Answering = Pin<Box<dyn Future<Output = Result<Response<Answer>, Infallible>> + Send>>;
 /// Held while a connection lives, so that the node knows when the last has ended.
 type Hold = watch::Receiver<bool>;
+
+/// How hyper's part of a connection ends.
+enum Ended {
+    Taken(Job),
+    Over,
+    Refused(Refused),
+}
 
 /// A client that has not sent a request's head after this long is let go; also the idle time of a connection.
 const HEAD_WAIT: Duration = Duration::from_secs(75);
 /// The same for a connection to a node that drains, and that has said nothing yet.
 const FIRST_WORD_WAIT: Duration = Duration::from_secs(1);
+/// How long a refusal may take to leave.
+const REFUSAL_WAIT: Duration = Duration::from_secs(5);
 
 impl Slot {
-    fn new() -> Self {
+    fn new(max_lag: Duration) -> Self {
         Slot(Arc::new(Shared {
             job: Mutex::new(None),
             flushed: AtomicBool::new(true),
             heard: AtomicBool::new(false),
+            busy: AtomicBool::new(false),
+            owed: AtomicBool::new(false),
+            max_lag,
+            max_lag_ms: AtomicU64::new(0),
         }))
+    }
+
+    /// How long the client may take nothing of the answer to this request.
+    pub fn may_lag(&self, ms: u64) {
+        self.0.max_lag_ms.store(ms, Ordering::Relaxed);
+    }
+
+    fn begin(&self) {
+        self.0.busy.store(true, Ordering::Relaxed);
+        self.0.owed.store(true, Ordering::Relaxed);
+        self.may_lag(u64::try_from(self.0.max_lag.as_millis()).unwrap_or(u64::MAX));
     }
 
     /// Takes the connection's socket: `job` runs with it, in a task of its own, and the request is
@@ -86,30 +126,40 @@ impl Slot {
 
 /// Serves one connection until it ends, or until a door has taken it and is done with it.
 ///
+/// A client that takes nothing of an answer for `max_lag` is let go, unless the namespace that it reads has its own.
 /// When `drain` turns true, the requests under way are answered and the
 /// connection ends; `drain` is held until then, so that its sender knows.
-pub async fn serve(stream: TcpStream, router: Router, mut drain: watch::Receiver<bool>) {
-    if let Some((socket, ahead, job)) = serve_http(stream, router, &mut drain).await {
+pub async fn serve(stream: TcpStream, router: Router, max_lag: Duration, mut drain: watch::Receiver<bool>) {
+    if let Some((socket, ahead, job)) = serve_http(stream, router, max_lag, &mut drain).await {
         job(socket, ahead, drain);
     }
 }
 
 async fn serve_http(
     stream: TcpStream,
-    router: Router,
+    mut router: Router,
+    max_lag: Duration,
     drain: &mut watch::Receiver<bool>,
 ) -> Option<(Socket, Bytes, Job)> {
-    let slot = Slot::new();
-    let in_requests = slot.clone();
+    let slot = Slot::new(max_lag);
+    let (in_requests, to_requests) = (slot.clone(), router.clone());
     let service = service_fn(move |mut request: Request<Incoming>| {
+        in_requests.begin();
         request.extensions_mut().insert(in_requests.clone());
-        let router = router.clone();
-        let answer: Answer = Box::pin(answer(router, request));
-        answer
+        let answering: Answering = Box::pin(answer(to_requests.clone(), request, in_requests.clone()));
+        answering
     });
-    let io = Tracked { inner: TokioIo::new(stream), slot: slot.clone() };
+    let io = Tracked {
+        inner: TokioIo::new(stream),
+        slot: slot.clone(),
+        blocked_since: None,
+        deadline: Deadline::default(),
+        refused: false,
+    };
     let mut builder = http1::Builder::new();
-    builder.timer(TokioTimer::new()).header_read_timeout(HEAD_WAIT).max_buf_size(64 * 1024);
+    builder.timer(TokioTimer::new()).header_read_timeout(HEAD_WAIT).max_buf_size(HEAD_BYTES_MAX);
+    // A buffer may be a little larger than it may be.
+    builder.max_header_size(HEAD_BYTES_MAX);
     let mut connection = builder.serve_connection(io, service);
     let in_drain = slot.clone();
     let mut draining = Box::pin(async move {
@@ -122,7 +172,7 @@ async fn serve_http(
         }
     });
     let mut drained = false;
-    let job = poll_fn(|cx| {
+    let (job, done) = poll_fn(|cx| {
         if !drained && draining.as_mut().poll(cx).is_ready() {
             drained = true;
             Pin::new(&mut connection).graceful_shutdown();
@@ -131,31 +181,125 @@ async fn serve_http(
         if slot.0.flushed.load(Ordering::Relaxed)
             && let Some(job) = slot.0.job.lock().take()
         {
-            return Poll::Ready(Some(job));
+            return Poll::Ready((Some(job), Ok(())));
         }
-        done.map(|_ended| None)
+        done.map(|done| (None, done))
     })
     .await;
     let parts = connection.into_parts();
-    let socket = Socket::Plain(parts.io.inner.into_inner());
-    match job {
-        Some(job) => Some((socket, parts.read_buf, job)),
-        None => {
-            // A client that is still sending must not lose the answer to a reset.
-            socket.linger().await;
-            None
+    let ended = match (job, done) {
+        (Some(job), _) => Ended::Taken(job),
+        // Behind an answer that is not whole there is nothing to say.
+        (None, Err(error)) if !slot.0.owed.load(Ordering::Relaxed) => {
+            let refused = refusal::of(&error, &parts.read_buf, parts.io.refused);
+            refused.map_or(Ended::Over, Ended::Refused)
         }
+        (None, _) => Ended::Over,
+    };
+    let socket = Socket::Plain(parts.io.inner.into_inner());
+    let refused = match ended {
+        Ended::Taken(job) => return Some((socket, parts.read_buf, job)),
+        Ended::Over => None,
+        Ended::Refused(refused) => Some(refused),
+    };
+    let mut line = Line::new(socket);
+    if let Some(refused) = refused {
+        line.push(refusal::reply(&mut router, refused).await);
+        // A client that does not take it is let go all the same.
+        let _ = tokio::time::timeout(REFUSAL_WAIT, poll_fn(|cx| line.poll_flush(cx))).await;
+    }
+    // A client that is still sending must not lose the answer to a reset.
+    line.linger().await;
+    None
+}
+
+async fn answer(
+    mut router: Router,
+    request: Request<Incoming>,
+    slot: Slot,
+) -> Result<Response<Answer>, Infallible> {
+    let (request, unread) = Unread::of(request);
+    let mut response = router.call(request).await?;
+    if !unread.read_out().await {
+        // What is left of the body would be taken for the next request; so there is none, and the client knows.
+        response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+    }
+    Ok(response.map(|body| Answer { body, slot }))
+}
+
+/// The body of an answer, which tells when hyper has all of it.
+struct Answer {
+    body: Body,
+    slot: Slot,
+}
+
+impl http_body::Body for Answer {
+    type Data = Bytes;
+    type Error = axum::Error;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
+        Pin::new(&mut self.body).poll_frame(cx)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> http_body::SizeHint {
+        self.body.size_hint()
     }
 }
 
-async fn answer(mut router: Router, request: Request<Incoming>) -> Result<Response<Body>, Infallible> {
-    router.call(request.map(Body::new)).await
+impl Drop for Answer {
+    fn drop(&mut self) {
+        self.slot.0.busy.store(false, Ordering::Relaxed);
+    }
 }
 
-/// A stream that knows whether hyper has flushed what it wrote.
+/// The stream that hyper gets. It knows whether hyper has flushed what it wrote, holds back what hyper says
+/// by itself, and has a limit on how long the client may take nothing.
 struct Tracked {
     inner: TokioIo<TcpStream>,
     slot: Slot,
+    blocked_since: Option<Instant>,
+    deadline: Deadline,
+    /// Whether hyper has refused a request.
+    refused: bool,
+}
+
+impl Tracked {
+    /// Writes by `write`, within the time that a client has.
+    fn poll_timed(
+        &mut self,
+        cx: &mut Context<'_>,
+        write: impl FnOnce(Pin<&mut TokioIo<TcpStream>>, &mut Context<'_>) -> Poll<io::Result<usize>>,
+    ) -> Poll<io::Result<usize>> {
+        self.slot.0.flushed.store(false, Ordering::Relaxed);
+        match write(Pin::new(&mut self.inner), cx) {
+            Poll::Ready(written) => {
+                if self.blocked_since.take().is_some() {
+                    self.deadline = Deadline::default();
+                }
+                Poll::Ready(written)
+            }
+            Poll::Pending => {
+                let now = Instant::now();
+                let since = *self.blocked_since.get_or_insert(now);
+                let max_lag = Duration::from_millis(self.slot.0.max_lag_ms.load(Ordering::Relaxed));
+                std::task::ready!(self.deadline.poll(cx, now, since + max_lag));
+                Poll::Ready(Err(io::ErrorKind::TimedOut.into()))
+            }
+        }
+    }
+
+    /// Whether what hyper writes now is not of an answer of ours.
+    fn is_refusal(&mut self) -> bool {
+        self.refused |= !self.slot.0.owed.load(Ordering::Relaxed);
+        self.refused
+    }
 }
 
 impl hyper::rt::Read for Tracked {
@@ -174,13 +318,18 @@ impl hyper::rt::Read for Tracked {
 
 impl hyper::rt::Write for Tracked {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
-        self.slot.0.flushed.store(false, Ordering::Relaxed);
-        Pin::new(&mut self.inner).poll_write(cx, buf)
+        if self.is_refusal() {
+            return Poll::Ready(Ok(buf.len()));
+        }
+        self.poll_timed(cx, |inner, cx| inner.poll_write(cx, buf))
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         // hyper flushes the stream once its own buffer is empty.
         self.slot.0.flushed.store(true, Ordering::Relaxed);
+        if !self.slot.0.busy.load(Ordering::Relaxed) {
+            self.slot.0.owed.store(false, Ordering::Relaxed);
+        }
         Pin::new(&mut self.inner).poll_flush(cx)
     }
 
@@ -197,7 +346,9 @@ impl hyper::rt::Write for Tracked {
         cx: &mut Context<'_>,
         bufs: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        self.slot.0.flushed.store(false, Ordering::Relaxed);
-        Pin::new(&mut self.inner).poll_write_vectored(cx, bufs)
+        if self.is_refusal() {
+            return Poll::Ready(Ok(bufs.iter().map(|buf| buf.len()).sum()));
+        }
+        self.poll_timed(cx, |inner, cx| inner.poll_write_vectored(cx, bufs))
     }
 }

@@ -14,6 +14,7 @@ use tidings_core::{Batch, From, Read, Result, Session, Want};
 
 use crate::http::problem::Problem;
 use crate::http::query::Reading;
+use crate::http::takeover::Slot;
 use crate::http::{DELIVERY, POLL_AFTER, VARY_READS};
 use crate::stream::{come_back_ms, spread};
 use crate::{Doors, Request};
@@ -47,6 +48,9 @@ pub(crate) async fn read(
         Ok(read) => read,
         Err(error) => return Problem::from(error).into_response(),
     };
+    if let Some(slot) = request.extensions.get::<Slot>() {
+        slot.may_lag(read.max_lag_ms);
+    }
     let etag = format!("W/\"{}.{}\"", read.cursor, read.messages.len());
     let unchanged = wait_ms.is_none() && is_known(request, &read, &etag);
     let mut headers = HeaderMap::new();

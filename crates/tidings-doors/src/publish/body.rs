@@ -1,5 +1,7 @@
 //! A request's body, with a limit on each wait and on what is held.
 
+use std::error::Error as _;
+use std::io;
 use std::time::Duration;
 
 use axum::body::Body;
@@ -32,7 +34,7 @@ impl<'a> Incoming<'a> {
             };
             match frame {
                 None => return Ok(None),
-                Some(Err(_)) => return Err(Error::new(Code::BodyIncomplete, "the body broke off")),
+                Some(Err(error)) => return Err(broken(&error)),
                 Some(Ok(frame)) => {
                     // Trailers say nothing here.
                     if let Ok(bytes) = frame.into_data() {
@@ -64,5 +66,18 @@ impl<'a> Incoming<'a> {
                 }
             }
         }
+    }
+}
+
+/// A body whose chunks are none is wrong; one that broke off may be sent again.
+fn broken(error: &axum::Error) -> Error {
+    let first: Option<&dyn std::error::Error> = error.source();
+    let mut sources = std::iter::successors(first, |error| (*error).source());
+    let kind = sources.find_map(|error| error.downcast_ref::<io::Error>()).map(io::Error::kind);
+    match kind {
+        Some(io::ErrorKind::InvalidInput | io::ErrorKind::InvalidData) => {
+            Error::new(Code::BadRequest, "the chunks of the body are not as RFC 9112 has them")
+        }
+        _ => Error::new(Code::BodyIncomplete, "the body broke off"),
     }
 }

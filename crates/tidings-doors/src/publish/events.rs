@@ -58,8 +58,9 @@ impl Events {
                 }
             }
             b"event" => {
-                let event = String::from_utf8_lossy(value);
-                self.event = if event.is_empty() { None } else { Some(check_event(&event)?) };
+                let event = std::str::from_utf8(value);
+                let event = event.map_err(|_| Error::new(Code::BadEvent, "the event name is not UTF-8"))?;
+                self.event = if event.is_empty() { None } else { Some(check_event(event)?) };
             }
             // A comment, `id`, `retry`, and what nobody knows.
             _ => {}

@@ -109,6 +109,9 @@ async fn store(
 fn common(request: &Request) -> Result<Common> {
     let value = |name: &'static str, header: &'static str, code: Code| -> Result<Option<String>> {
         if let Some(value) = request.query.one(name)? {
+            if !request.query.is_text(value) {
+                return Err(Error::new(code, format!("the parameter `{name}` is not UTF-8")));
+            }
             return Ok(Some(value.to_owned()));
         }
         let Some(value) = request.headers.get(header) else { return Ok(None) };

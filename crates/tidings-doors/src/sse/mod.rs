@@ -7,7 +7,7 @@ use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
 use http::header::{CACHE_CONTROL, CONNECTION, CONTENT_TYPE, HeaderMap, HeaderValue, VARY};
 use http::{HeaderName, StatusCode};
-use tidings_core::{Code, Cursor, Error, Session, Subscription, Want};
+use tidings_core::{Code, Cursor, Delivery, Error, Session, Subscription, Want};
 
 use crate::http::head::head;
 use crate::http::problem::Problem;
@@ -36,14 +36,12 @@ pub(crate) async fn read(
     form: bool,
 ) -> Response {
     let received = request.last_event_id().or(request.query.first("after")).map(str::to_owned);
-    let private = session.is_private(&want.channels);
+    let mut headers = headers(session.is_private(&want.channels), session.delivery(&want.channels));
     let subscription = match session.follow(want).await {
         Ok(subscription) => subscription,
-        Err(error) => return refuse(error, received.as_deref()),
+        Err(error) => return refuse(error, headers, received.as_deref()),
     };
     let form = if form { Form::Data } else { Form::Full };
-    let mut headers = headers(private);
-    headers.insert(DELIVERY, HeaderValue::from_static(subscription.delivery().as_str()));
     doors.cors.add(request.origin(), &mut headers);
     headers.insert(CONNECTION, HeaderValue::from_static("close"));
     let Some(slot) = request.extensions.get::<Slot>() else {
@@ -64,8 +62,9 @@ fn greeting(subscription: &Subscription, headers: &HeaderMap) -> [Bytes; 2] {
     [head(StatusCode::OK, headers, now_ms), block.into()]
 }
 
-fn headers(private: bool) -> HeaderMap {
+fn headers(private: bool, delivery: Delivery) -> HeaderMap {
     let mut headers = HeaderMap::new();
+    headers.insert(DELIVERY, HeaderValue::from_static(delivery.as_str()));
     headers.insert(CONTENT_TYPE, HeaderValue::from_static("text/event-stream"));
     let cache = if private { "private, no-cache" } else { "no-cache" };
     headers.insert(CACHE_CONTROL, HeaderValue::from_static(cache));
@@ -75,7 +74,7 @@ fn headers(private: bool) -> HeaderMap {
     headers
 }
 
-fn refuse(error: Error, received: Option<&str>) -> Response {
+fn refuse(error: Error, headers: HeaderMap, received: Option<&str>) -> Response {
     let passing = matches!(error.code, Code::Draining | Code::Overloaded | Code::BrokerUnavailable);
     if !passing {
         return Problem::from(error).into_response();
@@ -83,7 +82,7 @@ fn refuse(error: Error, received: Option<&str>) -> Response {
     // `after` may also say `latest` or `earliest`, which no browser may bring back as a cursor.
     let id = received.filter(|id| id.parse::<Cursor>().is_ok()).map(|id| format!("id: {id}\n"));
     let body = format!("retry: {}\n: {}\n{}\n", come_back_ms(), error.code, id.unwrap_or_default());
-    (StatusCode::OK, headers(true), body).into_response()
+    (StatusCode::OK, headers, body).into_response()
 }
 
 #[cfg(test)]
@@ -92,8 +91,10 @@ mod tests {
     use http_body_util::BodyExt;
 
     async fn refused(received: Option<&str>) -> String {
-        let reply = refuse(Error::new(Code::Draining, "this node is shutting down"), received);
+        let error = Error::new(Code::Draining, "this node is shutting down");
+        let reply = refuse(error, headers(false, Delivery::AtLeastOnce), received);
         assert_eq!(reply.status(), StatusCode::OK);
+        assert_eq!(reply.headers()[DELIVERY], "at-least-once");
         String::from_utf8(reply.into_body().collect().await.unwrap().to_bytes().to_vec()).unwrap()
     }
 

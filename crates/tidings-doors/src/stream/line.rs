@@ -70,7 +70,7 @@ impl Line {
         self.blocked_since
     }
 
-    /// Writes what is pending.
+    /// Writes what is pending. Ready where the socket takes more.
     pub fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         while !self.pending.is_empty() {
             let mut slices = [IoSlice::new(&[]); SLICES];
@@ -93,6 +93,11 @@ impl Line {
         // Give the memory of a rare event back.
         if self.pending.capacity() > 0 {
             self.pending = VecDeque::new();
+        }
+        if self.blocked_since.is_some() {
+            // Full on the edge of a unit. Whoever writes next would prepare it in vain, at each message that comes.
+            ready!(self.socket.poll_writable(cx))?;
+            self.blocked_since = None;
         }
         Poll::Ready(Ok(()))
     }
@@ -159,5 +164,54 @@ impl Line {
                 Poll::Pending
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::future::poll_fn;
+    use std::time::Duration;
+
+    use tokio::io::AsyncReadExt;
+    use tokio::net::{TcpListener, TcpSocket, TcpStream};
+
+    use super::*;
+
+    /// A socket that holds little, and its peer.
+    async fn pair() -> (Socket, TcpStream) {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let socket = TcpSocket::new_v4().unwrap();
+        socket.set_send_buffer_size(4 * 1024).unwrap();
+        let socket = socket.connect(listener.local_addr().unwrap()).await.unwrap();
+        (Socket::Plain(socket), listener.accept().await.unwrap().0)
+    }
+
+    /// Whoever asks whether it may write learns that it may not, though nothing of a unit is pending.
+    #[tokio::test]
+    async fn a_socket_that_is_full_on_the_edge_of_a_unit_is_not_flushed() {
+        let (socket, mut peer) = pair().await;
+        let (mut line, mut run) = (Line::new(socket), Run::default());
+        let unit = [Unit { private: Bytes::new(), shared: Bytes::from_static(b"x") }];
+        // Until the kernel takes nothing for a while: one byte is taken, or it is not.
+        let mut is_full = false;
+        for _ in 0..1_000 {
+            let fill = poll_fn(|cx| {
+                while line.poll_send(cx, &unit, &mut run).is_ready() {}
+                Poll::Ready(())
+            });
+            tokio::task::coop::unconstrained(fill).await;
+            assert!(line.is_empty() && line.blocked_since().is_some());
+            let flush = poll_fn(|cx| line.poll_flush(cx));
+            is_full = tokio::time::timeout(Duration::from_millis(100), flush).await.is_err();
+            if is_full {
+                break;
+            }
+        }
+        assert!(is_full);
+        let mut sink = vec![0; 1 << 20];
+        while tokio::time::timeout(Duration::from_millis(200), peer.read(&mut sink)).await.is_ok() {}
+        let flush = poll_fn(|cx| line.poll_flush(cx));
+        tokio::time::timeout(Duration::from_secs(10), flush).await.unwrap().unwrap();
+        assert!(line.blocked_since().is_none());
     }
 }

@@ -42,6 +42,12 @@ impl Socket {
         Pin::new(stream).poll_write_vectored(cx, slices)
     }
 
+    /// Ready once the peer has made room in a socket that was full.
+    pub fn poll_writable(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let Socket::Plain(stream) = self;
+        stream.poll_write_ready(cx)
+    }
+
     /// Ends the writing side and reads for a moment what the peer still sends:
     /// closing a socket with unread data would reset it, and the peer could
     /// lose what was written last.

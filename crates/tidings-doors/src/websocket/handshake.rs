@@ -3,8 +3,8 @@
 use axum::response::{IntoResponse, Response};
 use base64::prelude::{BASE64_STANDARD, Engine as _};
 use http::header::{
-    CONNECTION, HeaderMap, HeaderValue, SEC_WEBSOCKET_ACCEPT, SEC_WEBSOCKET_EXTENSIONS, SEC_WEBSOCKET_KEY,
-    SEC_WEBSOCKET_VERSION, UPGRADE,
+    CONNECTION, CONTENT_LENGTH, HeaderMap, HeaderValue, SEC_WEBSOCKET_ACCEPT, SEC_WEBSOCKET_EXTENSIONS,
+    SEC_WEBSOCKET_KEY, SEC_WEBSOCKET_VERSION, TRANSFER_ENCODING, UPGRADE,
 };
 use sha1::{Digest, Sha1};
 use tidings_core::{Code, Error, Result};
@@ -19,6 +19,11 @@ const GUID: &[u8] = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11";
 /// The headers of the 101 and the compression that was agreed, where it may be; or why there is
 /// none. No subprotocol is chosen.
 pub(super) fn accept(headers: &HeaderMap, may_deflate: bool) -> Result<(HeaderMap, Option<Deflate>)> {
+    let has_body = headers.get(CONTENT_LENGTH).is_some_and(|length| length != "0");
+    if has_body || headers.contains_key(TRANSFER_ENCODING) {
+        // It would be read as frames.
+        return Err(Error::new(Code::BadFrame, "a request for an upgrade has no body"));
+    }
     let version = headers.get(SEC_WEBSOCKET_VERSION).map(HeaderValue::as_bytes);
     if version != Some(b"13") {
         return Err(Error::new(Code::BadFrame, "the Sec-WebSocket-Version is not 13"));

@@ -91,11 +91,9 @@ async fn try_publish(
     let item = match received {
         Received::Text(bytes) => {
             let frame = Bytes::from(bytes);
-            let loose = Loose::parse(&frame).map_err(|error| {
-                Error::new(error.code, format!("a frame that publishes is {}", error.detail))
-            })?;
+            let loose = Loose::parse(&frame).map_err(bad_frame)?;
             *echoed = loose.id().map(str::to_owned);
-            Item::read(&frame, loose)?
+            Item::read(&frame, loose).map_err(bad_frame)?
         }
         Received::Binary(bytes) => Item::of(Payload { kind: Kind::Bytes, bytes: bytes.into() }),
     };
@@ -117,4 +115,12 @@ async fn try_publish(
 fn refusal(error: Error, id: Option<&str>) -> Bytes {
     let problem = Problem::from(error).of_frame(id).to_json();
     frame::text(format!("{{\"error\":{problem}}}").as_bytes())
+}
+
+/// What is wrong with the JSON of a frame is wrong with the frame.
+fn bad_frame(error: Error) -> Error {
+    match error.code {
+        Code::BadJson => Error { code: Code::BadFrame, ..error },
+        _ => error,
+    }
 }

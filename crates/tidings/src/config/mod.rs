@@ -68,8 +68,8 @@ pub struct Config {
     #[schemars(extend("x-bounds" = ["1s", "60s"]))]
     pub heartbeat: Period,
 
-    /// How long a socket may take nothing before its reader is disconnected. It resumes from
-    /// the last message it got. A namespace can set its own.
+    /// How long a socket may take nothing of what is to be written before it is closed. A reader
+    /// resumes from the last message it got. A namespace can set its own.
     #[schemars(extend("x-bounds" = ["100ms", "10m"]))]
     pub max_lag: Period,
 

@@ -105,7 +105,8 @@ pub struct LimitsConfig {
     pub feeds: u64,
 
     /// How many idempotency keys this node remembers at once. A publish with a new key beyond it
-    /// is refused with `idempotency-full`, since forgetting an old one would store a retry twice.
+    /// is refused with `idempotency-full`, since forgetting an old one would store a retry twice;
+    /// so is one where keys take half of `broker.memory_bytes`.
     #[schemars(range(min = 1, max = 1_000_000_000))]
     pub idempotency_keys: u64,
 

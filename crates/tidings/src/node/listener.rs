@@ -15,6 +15,11 @@ pub(super) struct Listener {
     address: SocketAddr,
 }
 
+/// What the kernel holds of a connection that was not sent yet, at most. Its own bound is megabytes, which a
+/// thousand readers that stop would fill the machine with; and it calls a full socket writable again only once a
+/// third of that is gone, so that a reader of ten kilobytes a second would seem to take nothing for a minute.
+#[cfg(target_os = "linux")]
+const UNSENT_BYTES: u32 = 128 * 1024;
 /// Connections that wait to be accepted; a crowd that comes back at once must not be refused.
 const BACKLOG: u32 = 4_096;
 /// When the process has no file left, others must close first.
@@ -27,6 +32,9 @@ impl Listener {
             let socket = if address.is_ipv4() { TcpSocket::new_v4()? } else { TcpSocket::new_v6()? };
             socket.set_reuseaddr(true)?;
             socket.bind(address)?;
+            // Sockets that are accepted have it from the one that listens.
+            #[cfg(target_os = "linux")]
+            socket2::SockRef::from(&socket).set_tcp_notsent_lowat(UNSENT_BYTES)?;
             let inner = socket.listen(BACKLOG)?;
             let address = inner.local_addr()?;
             std::io::Result::Ok(Listener { inner, address })
@@ -40,17 +48,19 @@ impl Listener {
 
     /// Serves connections while the process lives. A node that drains still
     /// accepts, to say so: to a load balancer that asks, and to clients that come too late.
-    pub(super) fn serve(self, router: Router, drain: Arc<watch::Sender<bool>>) {
-        tokio::spawn(async move { self.accept(router, &drain).await });
+    ///
+    /// Who takes nothing of an answer for `max_lag` is let go.
+    pub(super) fn serve(self, router: Router, max_lag: Duration, drain: Arc<watch::Sender<bool>>) {
+        tokio::spawn(async move { self.accept(router, max_lag, &drain).await });
     }
 
-    async fn accept(&self, router: Router, drain: &watch::Sender<bool>) {
+    async fn accept(&self, router: Router, max_lag: Duration, drain: &watch::Sender<bool>) {
         loop {
             match self.inner.accept().await {
                 Ok((stream, _)) => {
                     // Without it a message waits for the acknowledgement of the one before. A socket that is gone already needs none.
                     let _ = stream.set_nodelay(true);
-                    tokio::spawn(tidings_doors::serve(stream, router.clone(), drain.subscribe()));
+                    tokio::spawn(tidings_doors::serve(stream, router.clone(), max_lag, drain.subscribe()));
                 }
                 Err(error) => {
                     tracing::warn!(%error, "cannot accept a connection");

@@ -65,13 +65,14 @@ impl Node {
         let router = tidings_doors::shared(router, doors.clone());
         let listener = Listener::bind(*config.listen)?;
         let address = listener.address();
-        listener.serve(router, drain.clone());
+        listener.serve(router, *config.max_lag, drain.clone());
         let ops_address = match &config.ops_listen {
             None => None,
             Some(address) => {
                 let listener = Listener::bind(**address)?;
                 let address = listener.address();
-                listener.serve(tidings_doors::shared(ops::router(ops.clone(), true), doors), drain.clone());
+                let router = tidings_doors::shared(ops::router(ops.clone(), true), doors);
+                listener.serve(router, *config.max_lag, drain.clone());
                 Some(address)
             }
         };

@@ -54,7 +54,12 @@ async fn far(late_ms_max: u64) -> (SocketAddr, Control) {
     let drain = watch::Sender::new(false);
     tokio::spawn(async move {
         while let Ok((stream, _)) = listener.accept().await {
-            tokio::spawn(tidings_doors::serve(stream, router.clone(), drain.subscribe()));
+            tokio::spawn(tidings_doors::serve(
+                stream,
+                router.clone(),
+                Duration::from_secs(30),
+                drain.subscribe(),
+            ));
         }
     });
     (address, control)

@@ -56,9 +56,9 @@ async fn other_refusals_leave_it_open() {
     for (frame, code) in [
         (r#"{"data":1,"channel":"demo:another"}"#, "bad-frame"),
         (r#"{"data":1,"event":"tidings.mine"}"#, "bad-event"),
-        ("{}", "bad-json"),
-        ("nonsense", "bad-json"),
-        ("[null,null,null,null,null,42]", "bad-json"),
+        ("{}", "bad-frame"),
+        ("nonsense", "bad-frame"),
+        ("[null,null,null,null,null,42]", "bad-frame"),
     ] {
         assert_eq!(refused(&mut socket, frame).await, code, "{frame}");
     }

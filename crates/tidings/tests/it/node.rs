@@ -120,6 +120,23 @@ impl TestNode {
         Reading(Reader::new(endpoint, subscription))
     }
 
+    /// One of the node's measures.
+    pub async fn measure(&self, name: &str) -> f64 {
+        let measures = self.get("/metrics").bearer(KEY).await.ok().body;
+        let value = measures.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' '));
+        value.map_or(0.0, |value| value.parse().unwrap())
+    }
+
+    /// Waits until no more than so many read.
+    pub async fn until_subscriptions(&self, count: usize) {
+        let gone = async {
+            while self.measure("tidings_subscriptions").await > count as f64 {
+                tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+            }
+        };
+        soon("the others to leave", gone).await;
+    }
+
     pub fn url(&self) -> String {
         format!("http://{}", self.address)
     }

@@ -1,4 +1,4 @@
-//! The binary itself, as an operator runs it.
+//! The binary itself, as an operator runs it: a node whose log, end and memory are its own.
 
 use std::fs::File;
 use std::net::SocketAddr;
@@ -9,9 +9,9 @@ use rustix::process::{Pid, Signal, kill_process};
 use tempfile::TempDir;
 use tokio::time::sleep;
 
-use crate::node::{Call, Plan, TestNode};
+use crate::node::{Call, KEY, Plan, TestNode};
 
-/// A running `tidings serve`.
+/// A `tidings serve` that runs until this is dropped.
 pub struct Process {
     child: Child,
     folder: TempDir,
@@ -22,8 +22,17 @@ pub struct Process {
 const LOOKS_MAX: usize = 1_500;
 
 impl Process {
-    /// Starts a node, which logs all that it can.
+    /// Starts a node, which logs what a node logs.
     pub async fn start(plan: Plan) -> Self {
+        Process::start_at("info", plan).await
+    }
+
+    /// Starts a node, which logs all that it can.
+    pub async fn talkative(plan: Plan) -> Self {
+        Process::start_at("trace", plan).await
+    }
+
+    async fn start_at(level: &str, plan: Plan) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("tidings.toml");
         std::fs::write(&file, plan.text()).unwrap();
@@ -31,9 +40,10 @@ impl Process {
             .args(["serve", "--config"])
             .arg(file)
             .env_clear()
-            .env("TIDINGS_LOG__LEVEL", "trace")
+            .env("TIDINGS_LOG__LEVEL", level)
             .env("TIDINGS_LOG__FORMAT", "json")
             .stdin(Stdio::null())
+            .stdout(Stdio::null())
             .stderr(File::create(folder.path().join("log")).unwrap())
             .spawn();
         let mut process = Process { child: child.unwrap(), folder, address: ([0; 4], 0).into() };
@@ -56,6 +66,19 @@ impl Process {
 
     pub fn call(&self, method: &str, target: &str) -> Call {
         TestNode::call_at(self.address, method, target)
+    }
+
+    /// A publish by a backend.
+    pub fn post(&self, target: &str) -> Call {
+        self.call("POST", target).bearer(KEY)
+    }
+
+    /// Bytes that the process holds in memory.
+    pub fn resident(&self) -> u64 {
+        let path = format!("/proc/{}/smaps_rollup", self.child.id());
+        let text = std::fs::read_to_string(path).unwrap();
+        let line = text.lines().find_map(|line| line.strip_prefix("Rss:")).unwrap();
+        line.trim().trim_end_matches(" kB").parse::<u64>().unwrap() * 1_024
     }
 
     /// Asks it to stop, as an orchestrator does.

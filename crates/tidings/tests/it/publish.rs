@@ -137,6 +137,63 @@ async fn lines_are_messages_and_a_cut_stream_may_be_sent_again_whole() {
     assert_eq!(none.json(), json!({"published": 0, "cursor": null}));
 }
 
+/// E31: an id is unique in its channel, whether it came alone or in a stream.
+#[tokio::test]
+async fn an_id_is_the_same_message_alone_and_in_a_stream() {
+    let node = TestNode::usual().await;
+    let alone = async |id: &str| {
+        let reply = node.post(ORDERS).header("idempotency-key", id).text(id).await.ok().json();
+        (reply["duplicate"].as_bool().unwrap(), reply["cursor"].clone())
+    };
+    let stream = async |count: usize| {
+        let post =
+            node.post(ORDERS).header("idempotency-key", "s").header("content-type", "application/x-ndjson");
+        post.body((0..count).map(|n| format!("{n}\n")).collect::<String>()).await.ok().json()
+    };
+    // The key of the stream is not the id of a message.
+    assert!(!alone("s").await.0);
+    let first = stream(3).await;
+    assert_eq!(first["published"], 3);
+    assert_eq!(alone("s/2").await, (true, first["cursor"].clone()));
+    assert!(!alone("s/3").await.0);
+    assert!(alone("s").await.0);
+    // Sent again with more: the fourth came alone.
+    assert_eq!(stream(5).await["published"], 5);
+    assert_eq!(
+        kept(&node, "orders:1").await,
+        [json!("s"), json!(0), json!(1), json!(2), json!("s/3"), json!(4)]
+    );
+    let page = node.get(ORDERS).await.json();
+    let ids: Vec<_> = page["messages"].as_array().unwrap().iter().map(|one| one["id"].clone()).collect();
+    assert_eq!(ids, ["s", "s/0", "s/1", "s/2", "s/3", "s/4"]);
+}
+
+/// A retry is answered however full the table of keys is: it adds none.
+#[tokio::test]
+async fn a_retry_is_known_when_the_keys_are_full() {
+    let node = TestNode::new().namespace("orders", |n| n).set("[limits]\nidempotency_keys = 2").run().await;
+    let keyed = |key: &str| node.post(ORDERS).header("idempotency-key", key);
+    let first = keyed("a").text("1").await.ok().json();
+    let lines = || keyed("s").header("content-type", "application/x-ndjson").body("1\n2\n");
+    assert_eq!(lines().await.ok().json()["published"], 2);
+    let full = keyed("b").text("3").await;
+    let problem = full.problem(503, "idempotency-full");
+    assert_eq!(problem["stored"], false);
+    assert!(full.head.header("retry-after").is_some());
+    let again = keyed("a").text("1").await.ok().json();
+    assert_eq!((&again["duplicate"], &again["cursor"]), (&json!(true), &first["cursor"]));
+    assert_eq!(lines().await.ok().json()["published"], 2);
+    let batch = json!({"messages": [
+        {"channel": "orders:1", "data": 1, "id": "a"}, {"channel": "orders:1", "data": 2},
+        {"channel": "orders:1", "data": 3, "id": "c"}, {"channel": "orders:1", "data": 4}]});
+    let results = node.post("/v1/publish").json(&batch).await.ok().json()["results"].clone();
+    assert_eq!((&results[0]["duplicate"], &results[1]["duplicate"]), (&json!(true), &json!(false)));
+    assert_eq!(results[2]["error"]["code"], "idempotency-full");
+    // Order is kept: what follows the refused one of its channel is not stored before it.
+    assert_eq!(results[3]["error"]["code"], "idempotency-full");
+    node.post(ORDERS).text("without a key").await.ok();
+}
+
 /// E34: a model's token stream, piped in as it is.
 #[tokio::test]
 async fn an_event_stream_is_a_body() {

@@ -5,7 +5,7 @@ use std::time::Duration;
 use futures_util::FutureExt;
 use serde_json::Value;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::TcpStream;
+use tokio::net::{TcpSocket, TcpStream};
 use tokio::time::timeout;
 
 /// How long anything may take that should come at once. Long, because machines that build are slow.
@@ -20,6 +20,8 @@ pub async fn soon<T>(what: &str, future: impl Future<Output = T>) -> T {
 /// A connection, and what was read from it and not looked at yet.
 pub struct Raw {
     pub stream: TcpStream,
+    /// Bytes that are read at once at most.
+    pub step: usize,
     read: Vec<u8>,
 }
 
@@ -42,7 +44,15 @@ pub struct Reply {
 impl Raw {
     pub async fn connect(address: std::net::SocketAddr) -> Self {
         let stream = soon("connect", TcpStream::connect(address)).await.unwrap();
-        Raw { stream, read: Vec::new() }
+        Raw { stream, step: 64 * 1024, read: Vec::new() }
+    }
+
+    /// A client whose kernel holds little for it, so that one that does not read is noticed soon.
+    pub async fn connect_small(address: std::net::SocketAddr) -> Self {
+        let socket = TcpSocket::new_v4().unwrap();
+        socket.set_recv_buffer_size(4 * 1024).unwrap();
+        let stream = soon("connect", socket.connect(address)).await.unwrap();
+        Raw { stream, step: 64 * 1024, read: Vec::new() }
     }
 
     pub async fn send(&mut self, bytes: impl AsRef<[u8]>) {
@@ -55,7 +65,7 @@ impl Raw {
     }
 
     async fn more(&mut self) -> usize {
-        let mut chunk = vec![0; 64 * 1024];
+        let mut chunk = vec![0; self.step];
         // A reset is an end, too.
         let count = soon("read", self.stream.read(&mut chunk)).await.unwrap_or(0);
         self.read.extend_from_slice(&chunk[..count]);
@@ -64,14 +74,24 @@ impl Raw {
 
     /// What comes up to and with these bytes.
     pub async fn until(&mut self, end: &str) -> String {
+        let Some(part) = self.until_or_end(end).await else {
+            panic!("ended before {end:?}, after {:?}", String::from_utf8_lossy(&self.read));
+        };
+        part
+    }
+
+    async fn until_or_end(&mut self, end: &str) -> Option<String> {
+        let mut searched = 0;
         loop {
-            let found = self.read.windows(end.len()).position(|window| window == end.as_bytes());
+            let found = self.read[searched..].windows(end.len()).position(|window| window == end.as_bytes());
             if let Some(at) = found {
-                let part: Vec<_> = self.read.drain(..at + end.len()).collect();
-                return String::from_utf8_lossy(&part).into_owned();
+                let part: Vec<_> = self.read.drain(..searched + at + end.len()).collect();
+                return Some(String::from_utf8_lossy(&part).into_owned());
             }
-            let more = self.more().await > 0;
-            assert!(more, "ended before {end:?}, after {:?}", String::from_utf8_lossy(&self.read));
+            searched = (self.read.len() + 1).saturating_sub(end.len());
+            if self.more().await == 0 {
+                return None;
+            }
         }
     }
 
@@ -83,10 +103,17 @@ impl Raw {
 
     /// The next bytes, this many.
     pub async fn exactly(&mut self, count: usize) -> Vec<u8> {
+        self.exactly_or_end(count).await.unwrap_or_else(|| panic!("ended within {count} bytes"))
+    }
+
+    /// The next bytes, this many; `None` where the connection ends before.
+    pub async fn exactly_or_end(&mut self, count: usize) -> Option<Vec<u8>> {
         while self.read.len() < count {
-            assert!(self.more().await > 0, "ended within a body");
+            if self.more().await == 0 {
+                return None;
+            }
         }
-        self.read.drain(..count).collect()
+        Some(self.read.drain(..count).collect())
     }
 
     /// The head of a reply.
@@ -129,6 +156,13 @@ impl Raw {
         let mut block = self.until("\n\n").await;
         block.truncate(block.len() - 2);
         block
+    }
+
+    /// The same; `None` where the stream ends before it is whole.
+    pub async fn block_or_end(&mut self) -> Option<String> {
+        let mut block = self.until_or_end("\n\n").await?;
+        block.truncate(block.len() - 2);
+        Some(block)
     }
 
     /// The next event of an event stream, comments left out.

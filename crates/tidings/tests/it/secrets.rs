@@ -12,7 +12,7 @@ const CHANNEL: &str = "/v1/channels/rooms:1";
 #[tokio::test]
 async fn no_credential_and_no_payload_is_logged() {
     let plan = TestNode::new().namespace("rooms", |n| n.set("subscribe = \"token\"\npublish = \"token\""));
-    let mut node = Process::start(plan).await;
+    let mut node = Process::talkative(plan).await;
     let alice = token("alice", &["rooms:*"], &["rooms:*"]);
     let bob = token("bob", &[], &[]);
     let expired = sign(&json!({ "sub": "carol", "exp": now_ms() / 1_000 - 60 }));

@@ -8,7 +8,7 @@ use tidings_core::Clock;
 /// The stopped time of one test, and the clock of its nodes.
 pub struct Time {
     pub clock: Clock,
-    _held: mpsc::Sender<()>,
+    held: mpsc::Sender<()>,
 }
 
 /// Real time after which a test that waits for ever gets its time back, and so fails.
@@ -21,7 +21,7 @@ impl Time {
         let (held, release) = mpsc::channel::<()>();
         // tokio lets paused time run ahead where nothing is to do, unless a blocking task is under way.
         tokio::task::spawn_blocking(move || release.recv_timeout(HELD_MAX));
-        Time { clock: Clock::simulated(Clock::system().now_ms()), _held: held }
+        Time { clock: Clock::simulated(Clock::system().now_ms()), held }
     }
 
     /// Lets time pass, at once.
@@ -31,5 +31,12 @@ impl Time {
 
     pub fn now_ms(&self) -> u64 {
         self.clock.now_ms()
+    }
+}
+
+impl Drop for Time {
+    fn drop(&mut self) {
+        let ran = self.held.send(()).is_err();
+        assert!(!ran || std::thread::panicking(), "something waited for a timer that the test did not pass");
     }
 }

@@ -68,6 +68,33 @@ pub(super) async fn a_stream_can_be_sent_again_whole(suite: &Suite) {
     assert_eq!(subject.all().await, expected);
 }
 
+pub(super) async fn an_id_is_the_same_alone_and_in_a_stream(suite: &Suite) {
+    let subject = suite.plain("alone-or-not");
+    subject.append_drafts((0..3).map(|index| of_stream("s", index)).collect()).await;
+    let alone = subject.append_drafts(vec![once("s/1", "again"), once("s/3", "first")]).await;
+    assert_eq!(alone.iter().map(|one| one.duplicate).collect::<Vec<_>>(), [true, false]);
+    let stream = subject.append_drafts((0..5).map(|index| of_stream("s", index)).collect()).await;
+    let new = stream.iter().map(|one| !one.duplicate).collect::<Vec<_>>();
+    assert_eq!(new, [false, false, false, false, true]);
+    assert_eq!(stream[3].position, alone[1].position);
+    assert_eq!(subject.all().await, ["s/0", "s/1", "s/2", "first", "s/4"]);
+}
+
+pub(super) async fn the_key_of_a_stream_is_no_id(suite: &Suite) {
+    let subject = suite.plain("key-and-id");
+    let stream = || (0..2).map(|index| of_stream("k", index)).collect::<Vec<_>>();
+    assert!(!subject.append_drafts(vec![once("k", "alone")]).await[0].duplicate);
+    assert!(subject.append_drafts(stream()).await.iter().all(|one| !one.duplicate));
+    // Nor do ids that only look like those of a stream.
+    for id in ["k/00", "k/+1", "k/", "k/2", "k/1/0", "/0"] {
+        assert!(!subject.append_drafts(vec![once(id, id)]).await[0].duplicate, "{id}");
+    }
+    assert!(subject.append_drafts(vec![once("k", "again")]).await[0].duplicate);
+    assert!(subject.append_drafts(stream()).await.iter().all(|one| one.duplicate));
+    let expected = ["alone", "k/0", "k/1", "k/00", "k/+1", "k/", "k/2", "k/1/0", "/0"];
+    assert_eq!(subject.all().await, expected);
+}
+
 pub(super) async fn each_message_renews_its_stream(suite: &Suite) {
     let subject = suite.subject("short", "renewed", SHORT);
     for index in 0..4 {

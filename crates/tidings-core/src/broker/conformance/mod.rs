@@ -48,7 +48,7 @@ macro_rules! cases {
     };
 }
 
-const CASES: [Case; 37] = cases![
+const CASES: [Case; 39] = cases![
     Nothing: order::what_is_stored_comes_back_as_it_was,
     Nothing: order::messages_keep_their_order,
     Nothing: order::an_append_that_is_dropped_leaves_a_prefix,
@@ -59,6 +59,8 @@ const CASES: [Case; 37] = cases![
     Nothing: idempotency::a_key_twice_in_one_append_is_stored_once,
     Nothing: idempotency::a_key_is_forgotten_after_its_window,
     Nothing: idempotency::a_stream_can_be_sent_again_whole,
+    Nothing: idempotency::an_id_is_the_same_alone_and_in_a_stream,
+    Nothing: idempotency::the_key_of_a_stream_is_no_id,
     Nothing: idempotency::each_message_renews_its_stream,
     Nothing: idempotency::a_key_sent_twice_at_once_is_stored_once,
     Nothing: idempotency::a_stream_sent_twice_at_once_is_stored_once,

@@ -2,10 +2,11 @@
 
 use std::time::Duration;
 
-use tidings_core::log::{Position, Start, Why};
+use bytes::Bytes;
+use tidings_core::log::{Draft, Payload, Position, Start, Why};
 use tidings_core::{Code, Cursor, Delivery, From, Namespace, Read, Retain, Want};
 
-use crate::node::{Node, channel, public, want};
+use crate::node::{Node, channel, draft, public, want};
 
 fn node() -> Node {
     let few =
@@ -237,4 +238,82 @@ async fn a_page_says_when_its_newest_was_stored() {
     let then = node.clock.now_ms();
     tokio::time::sleep(Duration::from_secs(3)).await;
     assert_eq!(read(&node, &["a", "b"], From::Latest, 9).await.newest_ms, Some(then));
+}
+
+/// Bytes that the messages of a page may hold.
+const PAGE_BYTES: usize = 8 << 20;
+
+fn large(id: &str, bytes: usize) -> Draft {
+    let draft = draft(id);
+    Draft { payload: Payload { bytes: Bytes::from(vec![b'x'; bytes]), ..draft.payload }, ..draft }
+}
+
+/// Reads to the end, page after page; gives the ids of each page.
+async fn pages(node: &Node, names: &[&str], limit: usize) -> Vec<Vec<String>> {
+    let (mut pages, mut from) = (Vec::new(), From::Earliest);
+    loop {
+        let page = read(node, names, from, limit).await;
+        let held: usize = page.messages.iter().map(|message| message.weight()).sum();
+        assert!(held <= PAGE_BYTES || page.messages.len() == 1, "{held} bytes in one page");
+        assert!(!page.messages.is_empty() || !page.more, "a page that says `more` and gives nothing");
+        pages.push(page.messages.iter().map(|message| message.id.to_string()).collect());
+        assert!(pages.len() < 200, "no end");
+        if !page.more {
+            return pages;
+        }
+        from = From::Cursor(page.cursor);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_page_is_cut_by_its_bytes_and_says_that_there_is_more() {
+    let node = node();
+    let drafts = (0..20).map(|n| large(&n.to_string(), (1 << 20) - 1_000)).collect();
+    node.try_publish("a", drafts).await.unwrap();
+    let of_one = pages(&node, &["a"], 1_000).await;
+    assert_eq!(of_one.iter().map(Vec::len).collect::<Vec<_>>(), [8, 8, 4]);
+    assert_eq!(of_one.concat(), (0..20).map(|n| n.to_string()).collect::<Vec<_>>());
+    // The end of the channel on the edge of a page.
+    node.try_publish("b", (0..8).map(|n| large(&n.to_string(), (1 << 20) - 1_000)).collect()).await.unwrap();
+    assert_eq!(pages(&node, &["b"], 1_000).await.len(), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn many_channels_share_the_bytes_of_a_page() {
+    let node = node();
+    let names: Vec<_> = (0..30).map(|n| format!("c{n}")).collect();
+    for name in &names {
+        let drafts = (0..2).map(|n| large(&format!("{name}-{n}"), 1 << 20)).collect();
+        node.try_publish(name, drafts).await.unwrap();
+    }
+    let names: Vec<_> = names.iter().map(String::as_str).collect();
+    let mut all = pages(&node, &names, 1_000).await.concat();
+    all.sort();
+    let mut expected: Vec<_> =
+        names.iter().flat_map(|name| [format!("{name}-0"), format!("{name}-1")]).collect();
+    expected.sort();
+    assert_eq!(all, expected);
+}
+
+/// Channels with small messages, however many, do not keep one with large ones from its turn.
+#[tokio::test(start_paused = true)]
+async fn small_messages_starve_no_large_one() {
+    let node = node();
+    let names: Vec<_> = (0..20).map(|n| format!("c{n}")).chain(["large".into()]).collect();
+    let names: Vec<_> = names.iter().map(String::as_str).collect();
+    let mut cursor = read(&node, &names, From::Latest, 9).await.cursor;
+    node.try_publish("large", vec![large("large", 1 << 20)]).await.unwrap();
+    for round in 0..200 {
+        for name in &names[..20] {
+            node.try_publish(name, (0..50).map(|n| large(&format!("{round}-{n}"), 10_000)).collect())
+                .await
+                .unwrap();
+        }
+        let page = read(&node, &names, From::Cursor(cursor), 1_000).await;
+        if page.messages.iter().any(|message| &*message.id == "large") {
+            return;
+        }
+        cursor = page.cursor;
+    }
+    panic!("it waits for ever");
 }

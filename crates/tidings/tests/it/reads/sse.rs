@@ -169,6 +169,8 @@ async fn a_draining_node_sends_streams_away_with_a_200() {
         raw.send(request(&target, &headers)).await;
         let reply = raw.reply("GET").await.ok();
         assert_eq!(reply.header("content-type"), "text/event-stream");
+        assert_eq!(reply.header("tidings-delivery"), "at-least-once", "A2: every read states it");
+        assert_eq!(reply.header("cache-control"), "no-cache");
         let ids: Vec<_> = reply.body.lines().filter_map(|line| line.strip_prefix("id: ")).collect();
         assert_eq!(ids, Vec::from_iter(id.as_deref()), "{target}: a word such as `latest` is no cursor");
         let retry = reply.body.lines().find_map(|line| line.strip_prefix("retry: ")).unwrap();

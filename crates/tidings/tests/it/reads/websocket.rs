@@ -133,20 +133,20 @@ async fn a_refused_frame_leaves_the_connection_open() {
     assert_eq!(refused["error"]["status"], 401);
     let mut socket = node.socket(ORDERS).await;
     for (text, code) in [
-        ("", "bad-json"),
-        ("nonsense", "bad-json"),
-        ("[]", "bad-json"),
-        ("{}", "bad-json"),
-        ("null", "bad-json"),
-        ("{\"data\":}", "bad-json"),
-        ("{\"data\":1,\"data\":2}", "bad-json"),
-        ("{\"data\":1,\"id\":7}", "bad-json"),
+        ("", "bad-frame"),
+        ("nonsense", "bad-frame"),
+        ("[]", "bad-frame"),
+        ("{}", "bad-frame"),
+        ("null", "bad-frame"),
+        ("{\"data\":}", "bad-frame"),
+        ("{\"data\":1,\"data\":2}", "bad-frame"),
+        ("{\"data\":1,\"id\":7}", "bad-frame"),
         ("{\"data\":1,\"event\":\"tidings.x\"}", "bad-event"),
         ("{\"data\":1,\"event\":\"a\\nb\"}", "bad-event"),
         ("{\"data\":1,\"key\":\"\\u0000\"}", "bad-key"),
         ("{\"data\":1,\"id\":\"\"}", "bad-id"),
         ("{\"data\":1,\"channel\":\"orders:2\"}", "bad-frame"),
-        ("{\"data\":\"?\",\"encoding\":\"base64\"}", "bad-json"),
+        ("{\"data\":\"?\",\"encoding\":\"base64\"}", "bad-frame"),
     ] {
         socket.send(text).await;
         let error = socket.frame_with("error").await;

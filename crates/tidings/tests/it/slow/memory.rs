@@ -1,0 +1,66 @@
+//! What several hundred stopped readers cost: no memory that grows with what they do not read.
+
+use futures_util::future::join_all;
+
+use crate::node::TestNode;
+use crate::process::Process;
+use crate::raw::soon;
+
+use super::{BYTES, Got, ORDERS, Reader, Wire, data};
+
+const STOPPED: usize = 400;
+const MESSAGES: u64 = 1_500;
+
+/// Publishes, and lets who reads keep up: so few messages are kept.
+async fn publish(node: &Process, numbers: std::ops::Range<u64>, healthy: &mut [Reader]) {
+    for number in numbers {
+        let post = node.post(ORDERS).header("content-type", "application/json");
+        post.body(data(number).to_string()).await.ok();
+        for reader in &mut *healthy {
+            assert!(matches!(reader.next().await, Got::Message { number: one, .. } if one == number));
+        }
+    }
+}
+
+#[tokio::test]
+async fn stopped_readers_hold_no_memory() {
+    let plan = TestNode::new().set("max_lag = \"10m\"").namespace("orders", |n| n.retain(100));
+    let node = Process::start(plan).await;
+    let mut healthy = Vec::new();
+    for wire in [Wire::Sse, Wire::WebSocket] {
+        healthy.push(Reader::open(node.address, wire, ORDERS).await);
+    }
+    // What any node holds that does this much.
+    publish(&node, 0..200, &mut healthy).await;
+    let mut stopped = Vec::new();
+    for wire in [Wire::Sse, Wire::WebSocket].repeat(STOPPED / 2) {
+        stopped.push(Reader::open(node.address, wire, ORDERS).await);
+    }
+    let before = node.resident();
+    publish(&node, 200..200 + MESSAGES, &mut healthy).await;
+    let after = node.resident();
+    let (published, grown) = (MESSAGES * BYTES as u64, after.saturating_sub(before));
+    // If each had a queue, of messages that all share, it were all that was published; of copies, 400 times that.
+    assert!(grown < published / 2, "grew by {grown} bytes while {published} were published");
+    // They are still there, and go on where they stopped: with a gap, since so few are kept. (All of them would keep
+    // this test busy for long.)
+    stopped.truncate(40);
+    let resumed = stopped.iter_mut().map(async |reader| {
+        let (mut next, mut gaps) = (200, 0);
+        while next < 200 + MESSAGES {
+            match soon("what was missed", reader.next()).await {
+                Got::Message { number, .. } => {
+                    assert_eq!(number, next);
+                    next += 1;
+                }
+                Got::Gap { missed, .. } => {
+                    next += missed.unwrap();
+                    gaps += 1;
+                }
+                end @ Got::End(_) => panic!("{end:?}"),
+            }
+        }
+        assert_eq!(gaps, 1);
+    });
+    join_all(resumed).await;
+}
