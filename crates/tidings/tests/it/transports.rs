@@ -143,6 +143,45 @@ async fn a_composite_cursor_may_cover_more_or_less() {
     assert_eq!(page.json()["messages"].as_array().unwrap().len(), 1);
 }
 
+/// Cursors of single channels, written one after the other, are one cursor; the later one counts.
+#[tokio::test]
+async fn cursors_may_be_joined() {
+    let node = TestNode::usual().await;
+    let node = &node;
+    let (mut old, mut new) = (Vec::new(), Vec::new());
+    for name in ["orders:a", "ticks:b"] {
+        old.push(node.publish(name, 0).await);
+        new.push(node.publish(name, 1).await);
+        node.publish(name, 2).await;
+    }
+    let read = async |after: String| {
+        let mut all = Vec::new();
+        let page =
+            node.get(&format!("/v1/subscribe?channel=orders:a&channel=ticks:b&after={after}")).await.ok();
+        for message in page.json()["messages"].as_array().unwrap() {
+            all.push(format!("{}{}", message["channel"].as_str().unwrap(), message["data"]));
+        }
+        all.sort();
+        all.join(" ")
+    };
+    assert_eq!(read(new.concat()).await, "orders:a2 ticks:b2");
+    assert_eq!(read([&*new[1], &*new[0]].concat()).await, "orders:a2 ticks:b2");
+    assert_eq!(read([&*old[0], &*old[1], &*new[0]].concat()).await, "orders:a2 ticks:b1 ticks:b2");
+    assert_eq!(read([&*new[0], &*old[1], &*old[0]].concat()).await, "orders:a1 orders:a2 ticks:b1 ticks:b2");
+    on_all!(async |transport| {
+        let mut reader =
+            node.reader(transport, &["orders:a", "ticks:b"], Start::After(new.concat()), Some(2));
+        assert_eq!(reader.data(2).await, ["2", "2"], "{transport}");
+        assert_eq!(reader.say().await, "end", "{transport}");
+    });
+    let page = |count| node.get(&format!("/v1/subscribe?channel=orders:a&after={}", new[0].repeat(count)));
+    page(100).await.ok();
+    page(101).await.problem(400, "bad-cursor");
+    page(1).await.ok();
+    let half = format!("/v1/subscribe?channel=orders:a&after={}{}", new[0], &new[1][..16]);
+    node.get(&half).await.problem(400, "bad-cursor");
+}
+
 #[tokio::test]
 async fn a_gap_is_told_with_what_is_missing() {
     let node = TestNode::new().namespace("orders", |n| n.retain(5)).run().await;
