@@ -98,7 +98,7 @@ pub enum Code {
     TokenExpired,
     /// A message, line, frame or body is larger than the limit.
     TooLarge,
-    /// More than 100 channels in one request.
+    /// More than 100 channels in one request, or more than one connection may have.
     TooManyChannels,
     /// No namespace of this name is declared.
     UnknownNamespace,
@@ -248,7 +248,9 @@ impl Code {
             Code::PresenceOff => "set presence = true in the namespace",
             Code::TokenExpired => "get a new token and connect again with your cursor",
             Code::TooLarge => "send less at once, or raise limits.message_bytes",
-            Code::TooManyChannels => "ask for at most 100 channels in one request",
+            Code::TooManyChannels => {
+                "ask for at most 100 channels in one request, and for more on several connections"
+            }
             Code::UnknownNamespace => "declare [namespaces.NAME] in the configuration",
             Code::UriTooLong => "keep the request target under 16 KiB",
         }

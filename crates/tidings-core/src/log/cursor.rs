@@ -32,7 +32,9 @@ impl Position {
 /// Text form: 24 bytes a channel, big-endian, as 32 characters of base64url
 /// (RFC 4648 section 5) without padding, one channel after the other. It is
 /// compact, every part has the same width so that it can be patched in place,
-/// and a cursor of one channel is a composite of one.
+/// and a cursor of one channel is a composite of one. So cursors may be joined by
+/// writing one after the other, as docs/protocol.md promises; of two places in one
+/// channel the later counts.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Cursor(Vec<(u64, Position)>);
 
@@ -60,13 +62,13 @@ impl Cursor {
     /// The place it gives for a channel, if it covers it.
     pub fn get(&self, channel: &Channel) -> Option<Position> {
         let tag = channel.tag();
-        self.0.iter().find(|(t, _)| *t == tag).map(|(_, position)| *position)
+        self.0.iter().rev().find(|(t, _)| *t == tag).map(|(_, position)| *position)
     }
 
     /// Moves the place of a channel that it covers.
     pub fn set(&mut self, channel: &Channel, position: Position) {
         let tag = channel.tag();
-        if let Some(part) = self.0.iter_mut().find(|(t, _)| *t == tag) {
+        if let Some(part) = self.0.iter_mut().rev().find(|(t, _)| *t == tag) {
             part.1 = position;
         }
     }
@@ -147,6 +149,20 @@ mod tests {
         assert_eq!(cursor.get(&a), Some(at(1)));
         assert_eq!(cursor.get(&b), Some(at(2)));
         assert_eq!(cursor.get(&channel("c")), None);
+    }
+
+    #[test]
+    fn texts_are_joined_by_writing_one_after_the_other() {
+        let (a, b) = (channel("a"), channel("b"));
+        let at = |offset| Position { epoch: 7, offset };
+        let both = Cursor::composite([(&a, at(1)), (&b, at(2))]);
+        let newer = Cursor::one(&a, at(3));
+        let mut joined: Cursor = format!("{both}{newer}").parse().unwrap();
+        assert_eq!((joined.get(&a), joined.get(&b)), (Some(at(3)), Some(at(2))));
+        joined.set(&a, at(4));
+        assert_eq!(joined.get(&a), Some(at(4)));
+        let older_last: Cursor = format!("{newer}{both}").parse().unwrap();
+        assert_eq!(older_last.get(&a), Some(at(1)), "the later one, not the greater: epochs have no order");
     }
 
     #[test]

@@ -80,6 +80,9 @@ fn after_refusal(code: &str) -> String {
             "declare [namespaces.NAME] in the node's configuration; NAME is what stands before the first `:`"
         }
         "bad-cursor" => "give --after a cursor as it was printed, or `earliest` or `latest`",
+        "too-many-channels" => {
+            "name fewer channels, or raise limits.connection_channels in the node's configuration"
+        }
         "too-large" => "send less at once, or raise limits.message_bytes in the node's configuration",
         "bad-json" => "mend the JSON, or publish it as text with --text",
         code => return format!("look up `{code}` in docs/errors.md"),

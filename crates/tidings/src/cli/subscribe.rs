@@ -6,6 +6,7 @@ use std::time::Duration;
 use anstyle::{AnsiColor, Style};
 use clap::ValueEnum;
 
+use super::error::Failure;
 use super::target::{Target, block_on};
 use crate::client::{self, Gap, Item, Message, Reader, Start, Status, Subscription, Timing, Transport};
 
@@ -18,15 +19,19 @@ line is TIME CHANNEL EVENT DATA.
 Examples:
   tidings subscribe demo:hello
   tidings subscribe orders:42 orders:43 --after earliest --limit 10 | jq .data
-  tidings subscribe chat:lobby --last 20 --transport sse --url https://tidings.example.com")]
+  tidings subscribe chat:lobby --last 20 --transport sse --url https://tidings.example.com
+  tidings subscribe orders:{1..500} --transport session")]
 pub struct Args {
-    /// The channels, all on one connection.
-    #[arg(required = true, value_name = "CHANNEL", num_args = 1..=100)]
+    /// The channels, all on one connection: at most 100, but with `--transport session` as many as
+    /// the node allows (1,000 by default).
+    #[arg(required = true, value_name = "CHANNEL", num_args = 1..)]
     channels: Vec<String>,
-    /// How to read. `auto` takes the first that works, in the order of this list.
+    /// How to read. `auto` takes the first of ws, sse, long-poll and poll that works; `session` is
+    /// the session protocol on /v1/connect.
     #[arg(long, value_enum, default_value_t = Choice::Auto)]
     transport: Choice,
-    /// Where to begin: `earliest`, `latest` or a cursor.
+    /// Where to begin: `earliest`, `latest` or a cursor. Those of several channels may be joined
+    /// by writing one after the other.
     #[arg(long, value_name = "CURSOR", default_value = "latest")]
     after: String,
     /// Begin with the N newest messages of each channel.
@@ -42,6 +47,9 @@ pub struct Args {
     target: Target,
 }
 
+/// Channels on one connection, on every transport but a session.
+const CHANNELS_MAX: usize = 100;
+
 /// How often to look whether anybody still reads the output, while there is nothing to write.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
 
@@ -52,15 +60,17 @@ enum Choice {
     Sse,
     LongPoll,
     Poll,
+    Session,
 }
 
 /// Runs the command until the limit, an interrupt, or the end of who reads its output.
 ///
 /// # Errors
 ///
-/// A refusal, or an output that cannot be written.
+/// Too many channels for the transport, a refusal, or an output that cannot be written.
 pub fn run(args: Args) -> anyhow::Result<()> {
     let endpoint = args.target.endpoint()?;
+    check_count(args.channels.len(), args.transport)?;
     let start = match (args.last, args.after.as_str()) {
         (Some(count), _) => Start::Last(count),
         (None, "latest") => Start::Latest,
@@ -73,6 +83,7 @@ pub fn run(args: Args) -> anyhow::Result<()> {
         Choice::Sse => Some(Transport::Sse),
         Choice::LongPoll => Some(Transport::LongPoll),
         Choice::Poll => Some(Transport::Poll),
+        Choice::Session => Some(Transport::Session),
     };
     let subscription = Subscription {
         channels: args.channels,
@@ -109,6 +120,18 @@ pub fn run(args: Args) -> anyhow::Result<()> {
         reader.close().await;
         Ok(())
     })
+}
+
+/// Refuses what the server would refuse, with the way out.
+fn check_count(channels: usize, transport: Choice) -> Result<(), Failure> {
+    if channels <= CHANNELS_MAX || matches!(transport, Choice::Session) {
+        return Ok(());
+    }
+    let what =
+        format!("{channels} channels are too many: all transports but a session take at most {CHANNELS_MAX}");
+    let advice = "use --transport session, which takes as many as the node allows \
+                  (limits.connection_channels, 1000 by default)";
+    Err(Failure::new(what, advice))
 }
 
 /// The next item; `None` if nobody reads the output any more.
@@ -230,7 +253,13 @@ mod tests {
 
     fn gap() -> Gap {
         let text = r#"{"channel":"a","after":"x","until":"y","why":"expired","missed":3}"#;
-        Gap { text: text.into(), channel: "a".into(), why: "expired".into(), missed: Some(3) }
+        Gap {
+            text: text.into(),
+            channel: "a".into(),
+            until: Some("y".into()),
+            why: "expired".into(),
+            missed: Some(3),
+        }
     }
 
     #[test]
@@ -240,6 +269,16 @@ mod tests {
         let line = String::from_utf8(out).unwrap();
         assert!(line.starts_with("{\"gap\":{\"channel\":\"a\"") && line.ends_with("}}\n"), "{line}");
         assert_eq!(missing(&gap()), "gap in a: 3 messages are missing (they are no longer retained)");
+    }
+
+    #[test]
+    fn more_than_a_hundred_channels_need_a_session() {
+        assert!(check_count(100, Choice::Auto).is_ok());
+        assert!(check_count(1000, Choice::Session).is_ok());
+        for choice in [Choice::Auto, Choice::Ws, Choice::Sse, Choice::LongPoll, Choice::Poll] {
+            let why = check_count(101, choice).unwrap_err().to_string();
+            assert!(why.starts_with("101 channels are too many") && why.contains("at most 100"), "{why}");
+        }
     }
 
     #[test]

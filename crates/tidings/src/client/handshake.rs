@@ -1,11 +1,12 @@
 //! From a URL to an open WebSocket, or to why there is none.
 
-use http::header::{AUTHORIZATION, HeaderValue};
+use http::header::{AUTHORIZATION, HeaderValue, SEC_WEBSOCKET_PROTOCOL};
 use http::{HeaderMap, Method};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 use tokio_tungstenite::tungstenite::Error as WsError;
 use tokio_tungstenite::tungstenite::client::IntoClientRequest as _;
+use tokio_tungstenite::tungstenite::error::ProtocolError;
 use tokio_tungstenite::tungstenite::protocol::WebSocketConfig;
 use tokio_tungstenite::{MaybeTlsStream, WebSocketStream};
 use url::Url;
@@ -19,16 +20,24 @@ use super::{Endpoint, ITEM_BYTES_MAX, Timing};
 pub(super) type Socket = WebSocketStream<MaybeTlsStream<Watched<TcpStream>>>;
 
 /// Opens a WebSocket. Gives the headers of the 101 with it.
-pub(super) async fn open(endpoint: &Endpoint, url: Url, timing: &Timing) -> Result<(Socket, HeaderMap), Cut> {
+///
+/// A URL with a `subprotocol` is good for nothing but an upgrade: a plain request to it would not
+/// tell why one was refused.
+pub(super) async fn open(
+    endpoint: &Endpoint,
+    url: Url,
+    timing: &Timing,
+    subprotocol: Option<&'static str>,
+) -> Result<(Socket, HeaderMap), Cut> {
     let tcp = connect(&url, timing).await?;
-    let shaking = handshake(endpoint, &url, Watched::new(tcp, timing.silence));
+    let shaking = handshake(endpoint, &url, Watched::new(tcp, timing.silence), subprotocol);
     match timeout(timing.connect, shaking).await {
         Ok(Ok(shaken)) => Ok(shaken),
         Ok(Err(WsError::Http(response))) => {
             let body = response.body().as_deref().unwrap_or_default();
             let problem = Problem::read(response.status(), body);
             // The body of a refusal has often not come yet.
-            Err(if problem.is_tidings() {
+            Err(if problem.is_tidings() || subprotocol.is_some() {
                 Cut::refused(problem, response.headers())
             } else {
                 ask_why(endpoint, url, problem, response.headers()).await
@@ -59,6 +68,7 @@ async fn handshake(
     endpoint: &Endpoint,
     url: &Url,
     tcp: Watched<TcpStream>,
+    subprotocol: Option<&'static str>,
 ) -> Result<(Socket, HeaderMap), WsError> {
     let mut url = url.clone();
     // Cannot fail: both are schemes of the same kind.
@@ -68,6 +78,9 @@ async fn handshake(
     headers.insert(http::header::USER_AGENT, HeaderValue::from_static(USER_AGENT));
     if let Some(auth) = endpoint.auth() {
         headers.insert(AUTHORIZATION, auth.clone());
+    }
+    if let Some(name) = subprotocol {
+        headers.insert(SEC_WEBSOCKET_PROTOCOL, HeaderValue::from_static(name));
     }
     let config = WebSocketConfig::default()
         .read_buffer_size(16 << 10)
@@ -100,6 +113,9 @@ async fn ask_why(endpoint: &Endpoint, url: Url, problem: Problem, headers: &Head
 pub(super) fn lost(error: &WsError) -> Cut {
     match error {
         WsError::Capacity(error) => Cut::Final(Error::Unexpected(error.to_string())),
+        WsError::Protocol(error @ ProtocolError::SecWebSocketSubProtocolError(_)) => {
+            Cut::Unfit(Error::Unexpected(error.to_string()))
+        }
         WsError::Url(error) => Cut::Final(Error::Unsendable(error.to_string())),
         error => Cut::lost(describe(error)),
     }

@@ -69,6 +69,8 @@ pub struct Gap {
     pub text: Box<str>,
     /// The channel that misses something.
     pub channel: String,
+    /// Where it ends: the cursor of its channel to go on from.
+    pub until: Option<String>,
     /// `expired`, `epoch` or `lagged`.
     pub why: String,
     /// How many messages, if the server knows.
@@ -143,13 +145,15 @@ impl Gap {
             #[serde(default)]
             channel: String,
             #[serde(default)]
+            until: Option<String>,
+            #[serde(default)]
             why: String,
             #[serde(default)]
             missed: Option<u64>,
         }
-        let Fields { channel, why, missed } =
+        let Fields { channel, until, why, missed } =
             serde_json::from_str(text).map_err(|_| unexpected("a gap that is not readable", text))?;
-        Ok(Self { text: one_line(text), channel, why, missed })
+        Ok(Self { text: one_line(text), channel, until, why, missed })
     }
 }
 
@@ -157,37 +161,62 @@ impl Gap {
 #[derive(Debug)]
 pub(super) enum Frame {
     Message(Message),
-    Subscribed(Greeting),
-    Gap {
-        gap: Gap,
-        cursor: Option<String>,
-    },
+    Subscribed(Subscribed),
+    Gap(Gap),
     Closed(Box<str>),
     Cursor(String),
     Error(Problem),
+    /// The answer to a request of a session.
+    Refused(Problem),
+    /// A channel of a session that is read no more, and why.
+    Unsubscribed(Problem),
+    Heartbeat,
     /// What this client did not ask for, or does not know.
     Other,
 }
 
 /// What the server says before the first item.
-#[derive(Debug, Default, Deserialize)]
+#[derive(Debug, Default)]
 pub(super) struct Greeting {
-    /// From where the read starts.
+    /// From where the read of all channels starts.
+    pub(super) cursor: Option<String>,
+    /// From where the read of each starts: channels and cursors.
+    pub(super) places: Vec<(String, String)>,
+    /// The weakest guarantee of the channels.
+    pub(super) delivery: Option<String>,
+}
+
+/// The body of a frame `subscribed`. On a session it is of one channel.
+#[derive(Debug, Default, Deserialize)]
+pub(super) struct Subscribed {
+    #[serde(default)]
+    pub(super) channel: Option<String>,
     #[serde(default)]
     pub(super) cursor: Option<String>,
-    /// The weakest guarantee, from the head's `Tidings-Delivery`.
-    #[serde(skip)]
+    #[serde(default)]
     pub(super) delivery: Option<String>,
 }
 
 impl Frame {
     pub(super) fn parse(text: &str) -> Result<Self, Cut> {
+        if text.trim() == "{}" {
+            return Ok(Self::Heartbeat);
+        }
+        #[derive(Deserialize)]
+        struct Why {
+            #[serde(default)]
+            error: Option<Problem>,
+        }
         #[derive(Deserialize)]
         struct Keys<'a> {
+            #[serde(borrow, default)]
+            id: Option<&'a RawValue>,
             #[serde(borrow, default, deserialize_with = "present")]
             data: Option<&'a RawValue>,
             #[serde(default)]
-            subscribed: Option<Greeting>,
+            subscribed: Option<Subscribed>,
+            #[serde(default)]
+            unsubscribed: Option<Why>,
             #[serde(borrow, default)]
             gap: Option<&'a RawValue>,
             #[serde(borrow, default)]
@@ -209,9 +238,11 @@ impl Frame {
             Keys { data: Some(_), channel: Some(channel), cursor: Some(cursor), .. } => {
                 Self::Message(Message { text: one_line(text), channel, cursor: cursor.into() })
             }
-            Keys { subscribed: Some(greeting), .. } => Self::Subscribed(greeting),
-            Keys { gap: Some(gap), cursor, .. } => Self::Gap { gap: Gap::parse(gap.get())?, cursor },
+            Keys { subscribed: Some(subscribed), .. } => Self::Subscribed(subscribed),
+            Keys { unsubscribed: Some(Why { error: Some(problem) }), .. } => Self::Unsubscribed(problem),
+            Keys { gap: Some(gap), .. } => Self::Gap(Gap::parse(gap.get())?),
             Keys { end: Some(end), .. } => Self::Closed(one_line(end.get())),
+            Keys { error: Some(problem), id: Some(_), .. } => Self::Refused(problem),
             Keys { error: Some(problem), .. } => Self::Error(problem),
             Keys { published: Some(_), .. } | Keys { presence: Some(_), .. } | Keys { data: Some(_), .. } => {
                 Self::Other
@@ -261,12 +292,17 @@ mod tests {
         assert!(matches!(Frame::parse(r#"{"cursor":"x"}"#), Ok(Frame::Cursor(c)) if c == "x"));
         assert!(matches!(
             Frame::parse(r#"{"subscribed":{"channels":[],"cursor":"x"}}"#),
-            Ok(Frame::Subscribed(Greeting { cursor: Some(_), .. }))
+            Ok(Frame::Subscribed(Subscribed { cursor: Some(_), .. }))
         ));
         let gap =
             r#"{"gap":{"channel":"a","after":"x","until":"y","why":"expired","missed":null},"cursor":"y"}"#;
-        assert!(matches!(Frame::parse(gap), Ok(Frame::Gap { gap, .. }) if gap.why == "expired"));
+        assert!(matches!(Frame::parse(gap), Ok(Frame::Gap(gap)) if gap.until.as_deref() == Some("y")));
         assert!(matches!(Frame::parse(r#"{"error":{"code":"bad-json"}}"#), Ok(Frame::Error(_))));
+        assert!(matches!(Frame::parse(r#"{"id":7,"error":{"code":"forbidden"}}"#), Ok(Frame::Refused(_))));
+        let ended = r#"{"unsubscribed":{"channel":"a","error":{"code":"forbidden"}}}"#;
+        assert!(matches!(Frame::parse(ended), Ok(Frame::Unsubscribed(p)) if p.code == "forbidden"));
+        assert!(matches!(Frame::parse(r#"{"id":1,"unsubscribed":{"channel":"a"}}"#), Ok(Frame::Other)));
+        assert!(matches!(Frame::parse("{}"), Ok(Frame::Heartbeat)));
         assert!(matches!(Frame::parse(r#"{"published":{"cursor":"x"},"id":"k"}"#), Ok(Frame::Other)));
         assert!(matches!(Frame::parse(r#"{"from":"the","future":1}"#), Ok(Frame::Other)));
         assert!(Frame::parse("<html>").is_err());

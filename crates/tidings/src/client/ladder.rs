@@ -28,9 +28,9 @@ pub(super) enum Step {
 }
 
 impl Ladder {
-    /// A ladder of one rung, or of all of them.
+    /// A ladder of one rung, or the whole.
     pub(super) fn new(only: Option<Transport>) -> Self {
-        let rungs = only.map_or_else(|| Transport::ALL.to_vec(), |only| vec![only]);
+        let rungs = only.map_or_else(|| Transport::LADDER.to_vec(), |only| vec![only]);
         Self { rungs, at: 0, has_worked: false, strikes: 0 }
     }
 

@@ -9,15 +9,17 @@
 //!     │  └─── Position (from where)   └── Seen (what was had already)
 //!     ▼
 //!   Link = ws | sse | poll (and long-poll), all on the one URL `/v1/subscribe`
+//!        | session, on `/v1/connect`
 //! ```
 //!
-//! Every buffer is bounded: one item, one page of a poll, and the cursors of what has come
-//! since the last composite cursor. How fast a caller asks is how fast the wire is read.
+//! Every buffer is bounded: one item, one page of a poll, what comes while a session subscribes,
+//! and the cursors of what has come since the place to resume from. How fast a caller asks is how fast the wire is read.
 
 mod backoff;
 mod endpoint;
 mod error;
 mod event_stream;
+mod frames;
 mod handshake;
 mod item;
 mod ladder;
@@ -28,6 +30,7 @@ mod position;
 mod publish;
 mod reader;
 mod seen;
+mod session;
 mod silence;
 mod sse;
 #[cfg(test)]
@@ -62,11 +65,17 @@ pub enum Transport {
     LongPoll,
     /// Requests that are answered at once, as often as the server says.
     Poll,
+    /// One WebSocket of the session protocol `tidings.v1`, on which each channel is subscribed to
+    /// by itself: the one that takes more than 100.
+    Session,
 }
 
 impl Transport {
-    /// Every transport, the best first: the order in which they are tried.
-    pub const ALL: [Self; 4] = [Self::Ws, Self::Sse, Self::LongPoll, Self::Poll];
+    /// The transports that are tried where none is chosen, the best first.
+    pub const LADDER: [Self; 4] = [Self::Ws, Self::Sse, Self::LongPoll, Self::Poll];
+
+    /// Every transport.
+    pub const ALL: [Self; 5] = [Self::Ws, Self::Sse, Self::LongPoll, Self::Poll, Self::Session];
 
     /// Its name on the command line.
     pub fn name(self) -> &'static str {
@@ -75,6 +84,7 @@ impl Transport {
             Self::Sse => "sse",
             Self::LongPoll => "long-poll",
             Self::Poll => "poll",
+            Self::Session => "session",
         }
     }
 }

@@ -37,7 +37,7 @@ impl Page {
             .map_err(|error| Cut::Unfit(Error::Unexpected(format!("the server sent no page: {error}"))))?;
         let mut events = VecDeque::with_capacity(messages.len() + 2);
         if let Some(gap) = gap {
-            events.push_back(Event::Gap(Gap::parse(gap.get())?, None));
+            events.push_back(Event::Gap(Gap::parse(gap.get())?));
         }
         for message in messages {
             events.push_back(Event::Message(Message::parse(message.get())?));
@@ -58,7 +58,7 @@ mod tests {
         let page = Page::parse(body).unwrap();
         let events: Vec<_> = page.events.iter().collect();
         assert!(
-            matches!(&events[..], [Event::Gap(gap, None), Event::Message(_), Event::Covers(c)] if gap.missed == Some(2) && c == "c1")
+            matches!(&events[..], [Event::Gap(gap), Event::Message(_), Event::Covers(c)] if gap.missed == Some(2) && c == "c1")
         );
         assert!(matches!(Page::parse(b"<html>"), Err(Cut::Unfit(_))));
     }

@@ -60,7 +60,7 @@ impl Link {
         if hold.is_some() {
             link.ask_at = Instant::now();
         }
-        Ok((link, Greeting { cursor: None, delivery }))
+        Ok((link, Greeting { delivery, ..Greeting::default() }))
     }
 
     pub(super) async fn next(&mut self) -> Result<Event, Cut> {

@@ -1,8 +1,15 @@
-//! From where a reader goes on: the one cursor that it carries from connection to connection.
+//! From where a reader goes on: the places that it carries from connection to connection.
 
+use std::collections::{HashMap, HashSet};
+
+use serde::Serialize;
 use url::Url;
 
 use super::endpoint::Endpoint;
+use super::item::Greeting;
+
+/// Of how many cursors a joined one may consist.
+const JOINED_MAX: usize = 100;
 
 /// Where the first read begins.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -18,74 +25,156 @@ pub enum Start {
 }
 
 /// A set of channels, and the place in them up to which everything was given to the caller.
+///
+/// Cursors of single channels are joined by writing one after the other, and of two places in one
+/// channel the later counts. So a place is written behind an older composite, and where each
+/// channel has one no composite is needed.
 #[derive(Debug, Clone)]
 pub(super) struct Position {
     channels: Vec<String>,
     start: Start,
-    cursor: Option<String>,
+    /// For all channels, as the server gave it.
+    composite: Option<String>,
+    /// Of single channels, newer than the composite.
+    places: HashMap<String, String>,
+}
+
+/// Where a read is to begin, as a query or a request says it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub(super) struct Place<'a> {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) after: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) last: Option<u32>,
 }
 
 impl Position {
     pub(super) fn new(channels: Vec<String>, start: Start) -> Self {
+        let mut names = HashSet::new();
+        let channels: Vec<_> = channels.into_iter().filter(|channel| names.insert(channel.clone())).collect();
         // One channel's own cursor is all there is to know; of several it may cover but some.
-        let cursor = match &start {
+        let composite = match &start {
             Start::After(cursor) if channels.len() == 1 => Some(cursor.clone()),
             _ => None,
         };
-        Self { channels, start, cursor }
+        Self { channels, start, composite, places: HashMap::new() }
     }
 
-    /// The URL to go on from here, on every transport.
+    /// The URL to go on from here, on every transport but a session.
     pub(super) fn url(&self, endpoint: &Endpoint) -> Url {
         let mut url = endpoint.url(&["v1", "subscribe"]);
         let mut query = url.query_pairs_mut();
         for channel in &self.channels {
             query.append_pair("channel", channel);
         }
-        match (&self.cursor, &self.start) {
-            (Some(cursor), _) | (None, Start::After(cursor)) => query.append_pair("after", cursor),
-            (None, Start::Latest) => query.append_pair("after", "latest"),
-            (None, Start::Earliest) => query.append_pair("after", "earliest"),
-            (None, Start::Last(count)) => query.append_pair("last", &count.to_string()),
-        };
+        let cursor = self.cursor();
+        let Place { after, last } = cursor.as_deref().map_or_else(|| self.start.place(), Place::after);
+        if let Some(after) = after {
+            query.append_pair("after", after);
+        }
+        if let Some(last) = last {
+            query.append_pair("last", &last.to_string());
+        }
         drop(query);
         url
     }
 
-    /// The cursor of the read's beginning, which the server says first.
+    /// From where to read one channel.
+    pub(super) fn place(&self, channel: &str) -> Place<'_> {
+        match self.places.get(channel).or(self.composite.as_ref()) {
+            Some(cursor) => Place::after(cursor),
+            None => self.start.place(),
+        }
+    }
+
+    /// Whether a channel has a place of its own.
+    pub(super) fn has_place(&self, channel: &str) -> bool {
+        self.places.contains_key(channel)
+    }
+
+    /// The cursors of the read's beginning, which the server says first.
     ///
     /// Later connections begin where this reader told them to: there, a cursor of its own is the
     /// better one, for nothing can have moved it past a gap that is still to come.
-    pub(super) fn greeted(&mut self, cursor: Option<String>) {
-        if self.cursor.is_none() {
-            self.cursor = cursor;
+    pub(super) fn greeted(&mut self, greeting: Greeting) {
+        if self.composite.is_none() && !self.has_all_places() {
+            self.composite = greeting.cursor;
+        }
+        for (channel, cursor) in greeting.places {
+            self.began(channel, cursor);
+        }
+    }
+
+    /// The cursor of one channel's beginning; as with [`greeted`](Self::greeted), one's own is better.
+    pub(super) fn began(&mut self, channel: String, cursor: String) {
+        if self.composite.is_none() {
+            self.places.entry(channel).or_insert(cursor);
         }
     }
 
     /// A cursor for all channels, after everything that was given.
     pub(super) fn covers(&mut self, cursor: String) {
-        self.cursor = Some(cursor);
+        self.composite = Some(cursor);
+        self.places.clear();
     }
 
-    /// The cursor of one item. It is a place for all channels only if there is but one.
-    pub(super) fn passed(&mut self, cursor: &str) {
-        if self.is_single() {
-            self.cursor = Some(cursor.to_owned());
+    /// The cursor of one item: all of its channel up to there was given.
+    pub(super) fn passed(&mut self, channel: &str, cursor: &str) {
+        if let Some(place) = self.places.get_mut(channel) {
+            cursor.clone_into(place);
+        } else if self.channels.iter().any(|asked| asked == channel) {
+            self.places.insert(channel.to_owned(), cursor.to_owned());
         }
     }
 
-    pub(super) fn is_single(&self) -> bool {
-        self.channels.len() == 1
+    /// The channels, without doubles.
+    pub(super) fn channels(&self) -> &[String] {
+        &self.channels
     }
 
-    /// How many channels there are.
-    pub(super) fn channels(&self) -> usize {
-        self.channels.len()
+    /// The one cursor to resume from. `None` if there is none yet for each channel, or if the
+    /// channels are more than one cursor can cover.
+    pub(super) fn cursor(&self) -> Option<String> {
+        let places = || self.channels.iter().filter_map(|channel| Some(&**self.places.get(channel)?));
+        if self.has_all_places() {
+            return (self.places.len() <= JOINED_MAX).then(|| places().collect());
+        }
+        let composite = self.composite.as_deref()?;
+        if !self.is_joinable() {
+            return Some(composite.to_owned());
+        }
+        Some(std::iter::once(composite).chain(places()).collect())
     }
 
-    /// The cursor to resume from, if there is one yet.
-    pub(super) fn cursor(&self) -> Option<&str> {
-        self.cursor.as_deref()
+    /// Whether to resume from here repeats nothing that was given.
+    pub(super) fn is_exact(&self) -> bool {
+        self.has_all_places() || (self.composite.is_some() && self.is_joinable())
+    }
+
+    /// Whether the composite and the places behind it are few enough.
+    fn is_joinable(&self) -> bool {
+        self.channels.len() + self.places.len() <= JOINED_MAX
+    }
+
+    fn has_all_places(&self) -> bool {
+        self.places.len() == self.channels.len()
+    }
+}
+
+impl Start {
+    fn place(&self) -> Place<'_> {
+        match self {
+            Self::After(cursor) => Place::after(cursor),
+            Self::Latest => Place::after("latest"),
+            Self::Earliest => Place::after("earliest"),
+            Self::Last(count) => Place { after: None, last: Some(*count) },
+        }
+    }
+}
+
+impl<'a> Place<'a> {
+    fn after(cursor: &'a str) -> Self {
+        Self { after: Some(cursor), last: None }
     }
 }
 
@@ -93,20 +182,75 @@ impl Position {
 mod tests {
     use super::*;
 
-    #[test]
-    fn several_channels_go_on_from_a_composite_cursor_alone() {
-        let endpoint = Endpoint::new(Url::parse("http://h").unwrap(), None).unwrap();
-        let mut two = Position::new(vec!["a".into(), "b".into()], Start::Last(3));
-        assert_eq!(two.url(&endpoint).query(), Some("channel=a&channel=b&last=3"));
-        two.greeted(Some("c0".into()));
-        two.passed("a1");
-        assert_eq!(two.url(&endpoint).query(), Some("channel=a&channel=b&after=c0"));
-        two.covers("c1".into());
-        two.greeted(Some("c9".into()));
-        assert_eq!(two.cursor(), Some("c1"));
+    fn position(channels: &[&str], start: Start) -> Position {
+        Position::new(channels.iter().map(|channel| (*channel).to_owned()).collect(), start)
+    }
 
-        let mut one = Position::new(vec!["a".into()], Start::Latest);
-        one.passed("a1");
-        assert_eq!(one.url(&endpoint).query(), Some("channel=a&after=a1"));
+    fn query(position: &Position) -> String {
+        let endpoint = Endpoint::new(Url::parse("http://h").unwrap(), None).unwrap();
+        position.url(&endpoint).query().unwrap().to_owned()
+    }
+
+    fn greeting(cursor: &str) -> Greeting {
+        Greeting { cursor: Some(cursor.to_owned()), ..Greeting::default() }
+    }
+
+    #[test]
+    fn places_stand_behind_the_composite_until_there_is_one_for_each_channel() {
+        let mut two = position(&["a", "b", "a"], Start::Last(3));
+        assert_eq!(query(&two), "channel=a&channel=b&last=3");
+        assert!(!two.is_exact());
+        two.greeted(greeting("c0"));
+        two.passed("b", "b1");
+        two.passed("strange", "s1");
+        assert_eq!(query(&two), "channel=a&channel=b&after=c0b1");
+        two.passed("a", "a1");
+        two.passed("b", "b2");
+        assert_eq!(query(&two), "channel=a&channel=b&after=a1b2");
+        two.covers("c1".into());
+        two.greeted(greeting("c9"));
+        assert_eq!(two.cursor().as_deref(), Some("c1"));
+        assert!(two.is_exact());
+
+        let mut one = position(&["a"], Start::Latest);
+        one.passed("a", "a1");
+        assert_eq!(query(&one), "channel=a&after=a1");
+        one.greeted(greeting("c9"));
+        assert_eq!(query(&one), "channel=a&after=a1");
+    }
+
+    #[test]
+    fn a_session_asks_for_each_channel_from_its_own_place() {
+        let mut two = position(&["a", "b"], Start::After("x".into()));
+        assert_eq!(serde_json::to_string(&two.place("a")).unwrap(), r#"{"after":"x"}"#);
+        two.began("a".into(), "a0".into());
+        assert_eq!((two.place("a").after, two.place("b").after), (Some("a0"), Some("x")));
+        assert_eq!(two.cursor(), None, "it would say nothing of b");
+        two.began("b".into(), "b0".into());
+        two.began("b".into(), "b9".into());
+        assert_eq!(two.cursor().as_deref(), Some("a0b0"));
+        let last = position(&["a"], Start::Last(2));
+        assert_eq!(serde_json::to_string(&last.place("a")).unwrap(), r#"{"last":2}"#);
+    }
+
+    #[test]
+    fn a_joined_cursor_is_never_longer_than_a_server_takes() {
+        let names: Vec<_> = (0..60).map(|n| n.to_string()).collect();
+        let mut many = Position::new(names.clone(), Start::Latest);
+        many.greeted(greeting("c0"));
+        for (count, name) in names.iter().enumerate() {
+            let cursor = many.cursor().unwrap();
+            assert_eq!(cursor.len(), if count <= 40 { 2 + count } else { 2 });
+            assert_eq!(many.is_exact(), count <= 40);
+            many.passed(name, "p");
+        }
+        assert_eq!(many.cursor().unwrap(), "p".repeat(60));
+
+        let names: Vec<_> = (0..101).map(|n| n.to_string()).collect();
+        let mut more = Position::new(names.clone(), Start::Latest);
+        for name in names {
+            more.began(name, "p".into());
+        }
+        assert_eq!((more.cursor(), more.is_exact()), (None, true));
     }
 }

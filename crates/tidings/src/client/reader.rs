@@ -13,11 +13,12 @@ use super::{Backoff, Endpoint, Error, Timing, Transport};
 /// What to read, and how.
 #[derive(Debug, Clone)]
 pub struct Subscription {
-    /// 1 to 100 channels, on one connection.
+    /// 1 to 100 channels, on one connection; over [`Transport::Session`] as many as the server
+    /// allows (`limits.connection_channels`). Doubles are folded.
     pub channels: Vec<String>,
     /// Where to begin.
     pub start: Start,
-    /// The one transport to use; `None` tries all, the best first, and keeps the one that works.
+    /// The one transport to use; `None` tries [`Transport::LADDER`] and keeps the one that works.
     pub transport: Option<Transport>,
     /// How many messages to give, over all connections; `None` for no end.
     pub limit: Option<u64>,
@@ -104,8 +105,9 @@ impl Reader {
                         Ok((link, greeting)) => {
                             self.state = State::Open { link, since: Instant::now() };
                             self.ladder.opened();
-                            self.position.greeted(greeting.cursor);
-                            Some(Item::Status(Status::Connected { transport, delivery: greeting.delivery }))
+                            let delivery = greeting.delivery.clone();
+                            self.position.greeted(greeting);
+                            Some(Item::Status(Status::Connected { transport, delivery }))
                         }
                         Err(cut) => self.cut(cut)?,
                     }
@@ -133,11 +135,12 @@ impl Reader {
         }
     }
 
-    /// The cursor to resume from, after all that was given; `None` before the server's first word.
+    /// The cursor to resume from, on any transport; `None` before the server's first word, and
+    /// with more than 100 channels, which no one cursor covers.
     ///
-    /// With several channels it may lie a few items back: another reader that starts there must
-    /// expect to be given those again.
-    pub fn cursor(&self) -> Option<&str> {
+    /// It is after all that was given. Only with more than 50 channels may it lie a few items back
+    /// (on a session never): another reader that starts there must expect to be given those again.
+    pub fn cursor(&self) -> Option<String> {
         self.position.cursor()
     }
 
@@ -157,7 +160,7 @@ impl Reader {
     fn take(&mut self, event: Event) -> Option<Item> {
         match event {
             Event::Message(message) => {
-                self.position.passed(message.cursor());
+                self.passed(message.channel(), message.cursor());
                 if !self.seen.add(message.shared_cursor()) {
                     return None;
                 }
@@ -169,9 +172,9 @@ impl Reader {
                 }
                 Some(Item::Message(message))
             }
-            Event::Gap(gap, cursor) => {
-                if let Some(cursor) = cursor {
-                    self.position.passed(&cursor);
+            Event::Gap(gap) => {
+                if let Some(until) = &gap.until {
+                    self.passed(&gap.channel, until);
                 }
                 self.seen.add(format!("gap {}", gap.text).into()).then_some(Item::Gap(gap))
             }
@@ -180,16 +183,27 @@ impl Reader {
                 self.seen.settle();
                 None
             }
+            Event::Began { channel, cursor } => {
+                self.position.began(channel, cursor);
+                None
+            }
             Event::Closed(end) => {
                 if !self.seen.add(format!("end {end}").into()) {
                     return None;
                 }
                 self.closed_channels += 1;
-                if self.closed_channels >= self.position.channels() {
+                if self.closed_channels >= self.position.channels().len() {
                     self.state = State::Ended;
                 }
                 Some(Item::Closed(end))
             }
+        }
+    }
+
+    fn passed(&mut self, channel: &str, cursor: &str) {
+        self.position.passed(channel, cursor);
+        if self.position.is_exact() {
+            self.seen.settle();
         }
     }
 

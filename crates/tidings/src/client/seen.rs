@@ -3,17 +3,17 @@
 use std::collections::{HashSet, VecDeque};
 use std::sync::Arc;
 
-/// Kept from before a composite cursor.
+/// Kept from before the place to resume from.
 const KEPT: usize = 128;
 
-/// Kept at the most, if no composite cursor comes. Past this, the oldest may be given twice.
+/// Kept at the most, if that place stays behind. Past this, the oldest may be given twice.
 const KEPT_MAX: usize = 8192;
 
 /// The cursors of the items that came last.
 ///
-/// A resumed read repeats what came after the last composite cursor, in each channel from the
-/// beginning; so that is what must be remembered, and a little more for a server that repeats
-/// itself. The names are kept, not hashes of them: a collision would lose a message silently.
+/// A resumed read repeats what came after the place from which it resumes: nothing, or with many
+/// channels what came after the last composite cursor. So that is what must be remembered, and a
+/// little more for a server that repeats itself. The names are kept, not hashes of them: a collision would lose a message silently.
 #[derive(Debug, Default)]
 pub(super) struct Seen {
     order: VecDeque<Arc<str>>,
@@ -31,7 +31,7 @@ impl Seen {
         true
     }
 
-    /// A composite cursor covers everything up to here: no more than a little need be kept.
+    /// A read would resume here: no more than a little need be kept.
     pub(super) fn settle(&mut self) {
         self.trim(KEPT);
     }
@@ -50,7 +50,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn remembers_all_since_the_composite_cursor_within_its_bound() {
+    fn remembers_all_since_the_place_to_resume_from_within_its_bound() {
         let mut seen = Seen::default();
         for n in 0..1000 {
             assert!(seen.add(n.to_string().into()));

@@ -55,7 +55,7 @@ impl Link {
         let patience = if is_wary { timing.first_byte } else { timing.silence };
         let cursor = timeout(patience, link.first_id()).await;
         let cursor = cursor.map_err(|_| Cut::lost("the event stream is held back on its way"))??;
-        Ok((link, Greeting { cursor: Some(cursor), delivery }))
+        Ok((link, Greeting { cursor: Some(cursor), delivery, ..Greeting::default() }))
     }
 
     async fn first_id(&mut self) -> Result<String, Cut> {
@@ -87,7 +87,7 @@ impl Link {
             let id = id.filter(|id| !id.is_empty());
             let event = match (event.as_str(), data) {
                 (_, None) => id.map(Event::Covers),
-                ("tidings.gap", Some(data)) => Some(Event::Gap(Gap::parse(&data)?, id)),
+                ("tidings.gap", Some(data)) => Some(Event::Gap(Gap::parse(&data)?)),
                 ("tidings.end", Some(data)) => {
                     self.covers = id;
                     Some(Event::Closed(data.replace(['\n', '\r'], " ").into()))

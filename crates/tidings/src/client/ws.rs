@@ -1,29 +1,19 @@
 //! Reading over a WebSocket.
 
-use std::time::Duration;
-
-use futures_util::StreamExt as _;
-use serde::Deserialize;
 use tokio::time::timeout;
-use tokio_tungstenite::tungstenite::Message as WsMessage;
-use tokio_tungstenite::tungstenite::protocol::CloseFrame;
 use url::Url;
 
-use super::error::{Blame, Cut, Error, Problem};
-use super::handshake::{self, Socket, lost};
+use super::error::Cut;
+use super::frames::Frames;
+use super::handshake;
 use super::item::{Frame, Greeting};
 use super::link::Event;
 use super::{Endpoint, Timing};
 
-/// How long to wait for the answer to a close.
-const LEAVE_MAX: Duration = Duration::from_secs(1);
-
 /// An open WebSocket, greeted.
 #[derive(Debug)]
 pub(super) struct Link {
-    socket: Socket,
-    /// The last error frame, which says more than the close code that may follow.
-    problem: Option<Problem>,
+    frames: Frames,
 }
 
 impl Link {
@@ -32,19 +22,19 @@ impl Link {
         url: Url,
         timing: &Timing,
     ) -> Result<(Self, Greeting), Cut> {
-        let (socket, head) = handshake::open(endpoint, url, timing).await?;
-        let mut link = Self { socket, problem: None };
+        let (socket, head) = handshake::open(endpoint, url, timing, None).await?;
+        let mut link = Self { frames: Frames::new(socket) };
         let delivery = head.get("tidings-delivery").and_then(|value| value.to_str().ok()).map(str::to_owned);
-        let greeting = timeout(timing.connect, link.greeting()).await;
-        let greeting = greeting.map_err(|_| Cut::lost("no greeting on the WebSocket"))??;
-        Ok((link, Greeting { delivery, ..greeting }))
+        let cursor = timeout(timing.connect, link.greeting()).await;
+        let cursor = cursor.map_err(|_| Cut::lost("no greeting on the WebSocket"))??;
+        Ok((link, Greeting { cursor, delivery, ..Greeting::default() }))
     }
 
-    async fn greeting(&mut self) -> Result<Greeting, Cut> {
+    async fn greeting(&mut self) -> Result<Option<String>, Cut> {
         loop {
-            match self.frame().await? {
-                Frame::Subscribed(greeting) => return Ok(greeting),
-                Frame::Message(_) | Frame::Gap { .. } => {
+            match self.frames.next().await? {
+                Frame::Subscribed(subscribed) => return Ok(subscribed.cursor),
+                Frame::Message(_) | Frame::Gap(_) => {
                     return Err(Cut::lost("an item before the greeting"));
                 }
                 _ => {}
@@ -54,89 +44,13 @@ impl Link {
 
     pub(super) async fn next(&mut self) -> Result<Event, Cut> {
         loop {
-            if let Some(event) = Event::from_frame(self.frame().await?) {
+            if let Some(event) = Event::from_frame(self.frames.next().await?) {
                 return Ok(event);
             }
         }
     }
 
-    async fn frame(&mut self) -> Result<Frame, Cut> {
-        loop {
-            match self.socket.next().await {
-                Some(Ok(WsMessage::Text(text))) => match Frame::parse(&text)? {
-                    Frame::Error(problem) => self.problem = Some(problem),
-                    frame => return Ok(frame),
-                },
-                Some(Ok(WsMessage::Close(frame))) => {
-                    let cut = closed(frame.as_ref(), self.problem.take());
-                    // Sends the answer to the close; nothing depends on it.
-                    let _ = timeout(LEAVE_MAX, self.socket.close(None)).await;
-                    return Err(cut);
-                }
-                // Pings are answered by the library.
-                Some(Ok(_)) => {}
-                Some(Err(error)) => return Err(lost(&error)),
-                None => return Err(Cut::lost("the WebSocket broke off")),
-            }
-        }
-    }
-
-    pub(super) async fn close(mut self) {
-        let _ = timeout(LEAVE_MAX, self.socket.close(None)).await;
-    }
-}
-
-/// What a close frame means.
-fn closed(frame: Option<&CloseFrame>, problem: Option<Problem>) -> Cut {
-    #[derive(Default, Deserialize)]
-    struct Reason {
-        #[serde(default)]
-        code: String,
-        #[serde(default)]
-        retry_ms: Option<u64>,
-    }
-    let Some(frame) = frame else { return Cut::lost("the server closed the WebSocket") };
-    let reason: Reason = serde_json::from_str(&frame.reason).unwrap_or_default();
-    let code = u16::from(frame.code);
-    let why = || {
-        let name = if reason.code.is_empty() { "no reason given" } else { &reason.code };
-        format!("the server closed the WebSocket: {code}, {name}")
-    };
-    match code {
-        1000 => Cut::Done,
-        1009 | 4500..=4999 => {
-            let said = Problem { code: reason.code.clone(), detail: why(), ..Problem::default() };
-            Cut::Final(Error::Refused(problem.unwrap_or(said)))
-        }
-        4000..=4499 => {
-            let hint = reason.retry_ms.map(Duration::from_millis);
-            Cut::Again { why: why(), hint, blame: Blame::Server }
-        }
-        _ => Cut::lost(why()),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn close(code: u16, reason: &str) -> Cut {
-        closed(Some(&CloseFrame { code: code.into(), reason: reason.into() }), None)
-    }
-
-    #[test]
-    fn the_code_says_whether_to_come_back() {
-        for code in [4000, 4001, 4002, 4003, 4321, 4499] {
-            let cut = close(code, r#"{"code":"draining","retry_ms":1200}"#);
-            let Cut::Again { hint, blame, .. } = cut else { panic!("{code} is final") };
-            assert_eq!((hint, blame), (Some(Duration::from_millis(1200)), Blame::Server));
-        }
-        for code in [1009, 4500, 4501, 4503, 4504, 4999] {
-            assert!(
-                matches!(close(code, r#"{"code":"forbidden"}"#), Cut::Final(Error::Refused(p)) if p.code == "forbidden")
-            );
-        }
-        assert!(matches!(close(1000, ""), Cut::Done));
-        assert!(matches!(close(1001, ""), Cut::Again { blame: Blame::Transport, .. }));
+    pub(super) async fn close(self) {
+        self.frames.close().await;
     }
 }

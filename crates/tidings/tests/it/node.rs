@@ -113,7 +113,18 @@ impl TestNode {
         start: Start,
         limit: Option<u64>,
     ) -> Reading {
-        let endpoint = Endpoint::new(Url::parse(&self.url()).unwrap(), Some(KEY)).unwrap();
+        self.reader_as(KEY, transport, channels, start, limit)
+    }
+
+    pub fn reader_as(
+        &self,
+        credential: &str,
+        transport: Transport,
+        channels: &[&str],
+        start: Start,
+        limit: Option<u64>,
+    ) -> Reading {
+        let endpoint = Endpoint::new(Url::parse(&self.url()).unwrap(), Some(credential)).unwrap();
         let channels = channels.iter().map(|channel| (*channel).to_owned()).collect();
         let subscription =
             Subscription { channels, start, transport: Some(transport), limit, timing: Timing::default() };

@@ -1,15 +1,16 @@
-//! One URL, every transport: each scenario runs on all four, through the client library.
+//! One URL, every transport: each scenario runs on all four, and on a session, through the client library.
 
 use serde_json::json;
-use tidings::client::Transport::{LongPoll, Poll, Sse, Ws};
-use tidings::client::{Item, Start, Transport};
+use tidings::client::Transport::{LongPoll, Poll, Session, Sse, Ws};
+use tidings::client::{Error, Item, Start, Transport};
 
-use crate::node::{Namespace, TestNode};
+use crate::node::{Namespace, TestNode, now_ms, sign, token};
+use crate::raw::soon;
 
 /// Runs a scenario on each transport at the same time, each in a channel of its own.
 macro_rules! on_all {
     ($scenario:expr) => {
-        tokio::join!($scenario(Ws), $scenario(Sse), $scenario(LongPoll), $scenario(Poll))
+        tokio::join!($scenario(Ws), $scenario(Sse), $scenario(LongPoll), $scenario(Poll), $scenario(Session))
     };
 }
 
@@ -38,7 +39,7 @@ async fn messages_come_live_and_in_order() {
 async fn nothing_is_lost_between_the_head_and_the_first_message() {
     let node = TestNode::usual().await;
     let node = &node;
-    let rounds = (0..10).flat_map(|round| [Ws, Sse, LongPoll].map(|transport| (round, transport)));
+    let rounds = (0..10).flat_map(|round| [Ws, Sse, LongPoll, Session].map(|transport| (round, transport)));
     let rounds = rounds.map(async |(round, transport)| {
         let channel = format!("{}:{round}", channel(transport));
         let mut reader = node.reader(transport, &[&channel], Start::Latest, None).connected().await;
@@ -74,7 +75,7 @@ async fn a_reader_resumes_at_its_cursor() {
     });
 }
 
-/// All sixteen pairs, with the cursor of a message and with one of several channels.
+/// All twenty-five pairs, with the cursor of a message and with one of several channels.
 #[tokio::test]
 async fn a_cursor_moves_between_any_two_transports() {
     let node = TestNode::usual().await;
@@ -95,21 +96,18 @@ async fn a_cursor_moves_between_any_two_transports() {
 
         let mut reader = node.reader(from, &[&one, &two], Start::Earliest, None);
         let mut all = reader.data(8).await;
-        // The composite may lag behind what was given, and never lead: publish one more and read it.
+        // The place is just after what was given, and never leads: publish one more and read it.
         node.publish(&one, 4).await;
         all.extend(reader.data(1).await);
-        let composite = reader.0.cursor().unwrap().to_owned();
-        assert_eq!(composite.len(), 64, "{from}: 32 characters a channel");
+        assert_eq!(all.len(), 9);
+        let cursor = reader.0.cursor().unwrap();
+        assert!([64, 96].contains(&cursor.len()), "{from}: 32 characters a channel, and one behind them");
         node.publish(&one, 5).await;
-        let mut reader = node.reader(to, &[&one, &two], Start::After(composite), None);
-        loop {
-            let data = reader.data(1).await.remove(0);
-            match data.as_str() {
-                "5" => break,
-                // A repeat of what came after the last composite.
-                other => assert!(all.contains(&other.to_owned()), "{from} to {to}: {other}"),
-            }
-        }
+        node.publish(&two, 14).await;
+        let mut reader = node.reader(to, &[&one, &two], Start::After(cursor), None);
+        let mut rest = reader.data(2).await;
+        rest.sort();
+        assert_eq!(rest, ["14", "5"], "{from} to {to}: each of the rest, once");
     });
     futures_util::future::join_all(moves).await;
 }
@@ -135,12 +133,56 @@ async fn a_composite_cursor_may_cover_more_or_less() {
         node.sse(&format!("/v1/subscribe?channel=orders:b&channel=orders:c&after={cursor}")).await;
     stream.block().await;
     assert!(stream.is_quiet().await);
+    // On a session each channel is asked for by itself, with the same end.
+    let after = Start::After(cursor.clone());
+    let mut session = node.reader(Session, &["orders:b", "orders:c"], after, None).connected().await;
+    node.publish("orders:c", "new").await;
+    assert_eq!(session.say().await, "\"new\"@orders:c");
     let none = node.get(&format!("/v1/channels/orders:c?after={cursor}")).await;
     none.problem(400, "bad-cursor");
     // That of one channel is good for several.
     let one = node.get("/v1/channels/orders:a").await.ok().text("cursor");
     let page = node.get(&format!("/v1/subscribe?channel=orders:a&channel=orders:b&after={one}")).await.ok();
     assert_eq!(page.json()["messages"].as_array().unwrap().len(), 1);
+}
+
+/// Cursors of single channels, written one after the other, are one cursor; the later one counts.
+#[tokio::test]
+async fn cursors_may_be_joined() {
+    let node = TestNode::usual().await;
+    let node = &node;
+    let (mut old, mut new) = (Vec::new(), Vec::new());
+    for name in ["orders:a", "ticks:b"] {
+        old.push(node.publish(name, 0).await);
+        new.push(node.publish(name, 1).await);
+        node.publish(name, 2).await;
+    }
+    let read = async |after: String| {
+        let mut all = Vec::new();
+        let page =
+            node.get(&format!("/v1/subscribe?channel=orders:a&channel=ticks:b&after={after}")).await.ok();
+        for message in page.json()["messages"].as_array().unwrap() {
+            all.push(format!("{}{}", message["channel"].as_str().unwrap(), message["data"]));
+        }
+        all.sort();
+        all.join(" ")
+    };
+    assert_eq!(read(new.concat()).await, "orders:a2 ticks:b2");
+    assert_eq!(read([&*new[1], &*new[0]].concat()).await, "orders:a2 ticks:b2");
+    assert_eq!(read([&*old[0], &*old[1], &*new[0]].concat()).await, "orders:a2 ticks:b1 ticks:b2");
+    assert_eq!(read([&*new[0], &*old[1], &*old[0]].concat()).await, "orders:a1 orders:a2 ticks:b1 ticks:b2");
+    on_all!(async |transport| {
+        let mut reader =
+            node.reader(transport, &["orders:a", "ticks:b"], Start::After(new.concat()), Some(2));
+        assert_eq!(reader.data(2).await, ["2", "2"], "{transport}");
+        assert_eq!(reader.say().await, "end", "{transport}");
+    });
+    let page = |count| node.get(&format!("/v1/subscribe?channel=orders:a&after={}", new[0].repeat(count)));
+    page(100).await.ok();
+    page(101).await.problem(400, "bad-cursor");
+    page(1).await.ok();
+    let half = format!("/v1/subscribe?channel=orders:a&after={}{}", new[0], &new[1][..16]);
+    node.get(&half).await.problem(400, "bad-cursor");
 }
 
 #[tokio::test]
@@ -279,4 +321,84 @@ async fn a_message_is_the_same_on_every_transport() {
         );
         assert_eq!(all[3].parts().unwrap().data.get(), r#""""#, "{transport}");
     });
+}
+
+/// A right that is missing ends a read of several channels, and says so; none of them is read.
+#[tokio::test]
+async fn a_refused_channel_is_final() {
+    let node = TestNode::new().namespace("chat", |n| n.set("subscribe = \"token\"")).run().await;
+    let alice = token("alice", &["chat:1"], &[]);
+    on_all!(async |transport| {
+        for (channels, code) in
+            [(["chat:1", "chat:2"], "forbidden"), (["chat:1", "nowhere:1"], "unknown-namespace")]
+        {
+            let mut reader = node.reader_as(&alice, transport, &channels, Start::Latest, None);
+            let refused = soon("refusal", reader.0.next()).await;
+            assert!(
+                matches!(&refused, Err(Error::Refused(problem)) if problem.code == code),
+                "{transport}: {refused:?}"
+            );
+        }
+        let mut reader = node.reader_as("nonsense", transport, &["chat:1"], Start::Latest, None);
+        let refused = soon("refusal", reader.0.next()).await;
+        assert!(
+            matches!(&refused, Err(Error::Refused(problem)) if problem.code == "bad-token"),
+            "{transport}: {refused:?}"
+        );
+    });
+}
+
+/// A client with one token does not come back when that has ended.
+#[tokio::test]
+async fn the_end_of_the_token_is_the_end() {
+    let node = TestNode::new().namespace("chat", |n| n.set("subscribe = \"token\"")).run().await;
+    let exp = now_ms() / 1_000 + 2;
+    let brief = sign(&json!({ "exp": exp, "tidings": { "subscribe": ["chat:*"] } }));
+    let ended = async |transport| {
+        let mut reader =
+            node.reader_as(&brief, transport, &["chat:1"], Start::Latest, None).connected().await;
+        let error = loop {
+            match soon("end of the token", reader.0.next()).await {
+                Ok(Item::Status(_)) => {}
+                Ok(item) => panic!("{transport}: {item:?}"),
+                Err(error) => break error,
+            }
+        };
+        let is_told = matches!(&error, Error::Refused(problem) if problem.code == "token-expired");
+        assert!(is_told, "{transport}: {error}");
+    };
+    tokio::join!(ended(Ws), ended(Sse), ended(LongPoll), ended(Session));
+}
+
+/// A session takes more channels than a request can name, each with a place of its own.
+#[tokio::test]
+async fn a_session_reads_more_than_a_hundred_channels() {
+    let node = TestNode::new()
+        .set("[limits]\nconnection_channels = 300")
+        .namespace("orders", |n| n)
+        .namespace("ticks", Namespace::at_most_once)
+        .run()
+        .await;
+    let mut names: Vec<_> = (0..299).map(|n| format!("orders:{n}")).collect();
+    names.push("ticks:1".into());
+    let channels: Vec<_> = names.iter().map(String::as_str).collect();
+    for name in &channels {
+        node.publish(name, 1).await;
+    }
+    let mut reader = node.reader(Session, &channels, Start::Earliest, None);
+    let Ok(Item::Status(connected)) = soon("connect", reader.0.next()).await else { panic!() };
+    let said = format!("{connected:?}");
+    assert!(said.contains("at-most-once"), "the weakest guarantee: {said}");
+    assert_eq!(reader.data(300).await, vec!["1"; 300]);
+    node.publish("orders:250", 2).await;
+    assert_eq!(reader.say().await, "2@orders:250");
+    assert_eq!(reader.0.cursor(), None, "no one cursor covers so many");
+
+    let more: Vec<_> = channels.iter().copied().chain(["orders:more"]).collect();
+    let mut reader = node.reader(Session, &more, Start::Latest, None);
+    let refused = soon("refusal", reader.0.next()).await;
+    assert!(
+        matches!(&refused, Err(Error::Refused(problem)) if problem.code == "too-many-channels"),
+        "{refused:?}"
+    );
 }

@@ -8,6 +8,7 @@ use futures_util::{SinkExt as _, StreamExt as _};
 use parking_lot::Mutex;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
+use tokio::time::timeout;
 use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
 use tokio_tungstenite::tungstenite::protocol::{CloseFrame, Role};
@@ -22,6 +23,9 @@ const WRITE: usize = 5;
 /// How many messages a page has.
 const PAGE: usize = 3;
 
+/// How long a session's client must say nothing to have asked for all.
+const QUIET: Duration = Duration::from_millis(60);
+
 /// What the mock is to do.
 #[derive(Debug, Clone)]
 pub struct Script {
@@ -31,6 +35,10 @@ pub struct Script {
     pub cut_after: usize,
     /// How many connections each transport is good for; then it fails as it does in the wild.
     pub good_for: HashMap<Transport, usize>,
+    /// How many messages come behind each answer of a session, before the next.
+    pub hasty: usize,
+    /// Bytes of padding in each message.
+    pub padding: usize,
     /// Instead of cutting, fall silent.
     pub is_silent: bool,
     /// How a WebSocket is closed where it is cut; `None` breaks it off.
@@ -45,6 +53,8 @@ impl Default for Script {
             messages: 20,
             cut_after: 7,
             good_for: HashMap::new(),
+            hasty: 1,
+            padding: 0,
             is_silent: false,
             close: None,
             refusals: Vec::new(),
@@ -82,6 +92,8 @@ impl Mock {
         let state = Arc::new(state);
         tokio::spawn(async move {
             while let Ok((socket, _)) = listener.accept().await {
+                // Else an answer may wait longer for the one before it than a session is given.
+                socket.set_nodelay(true).unwrap();
                 let state = Arc::clone(&state);
                 tokio::spawn(async move { state.serve(socket).await });
             }
@@ -102,9 +114,8 @@ impl Read {
             match name.as_ref() {
                 "channel" => drop(places.insert(value.into_owned(), 0)),
                 "after" if value != "earliest" => {
-                    for part in value.split('-') {
-                        let (channel, offset) = part.rsplit_once('.').unwrap();
-                        *places.get_mut(channel).unwrap() = offset.parse().unwrap();
+                    for (channel, offset) in parts(&value) {
+                        *places.get_mut(&channel).unwrap() = offset;
                     }
                 }
                 _ => {}
@@ -114,18 +125,29 @@ impl Read {
     }
 
     fn cursor(&self) -> String {
-        self.places.iter().map(|(channel, n)| format!("{channel}.{n}")).collect::<Vec<_>>().join("-")
+        self.places.iter().map(|(channel, n)| format!("{channel}.{n}-")).collect()
     }
 
     /// The next message, round the channels.
-    fn next(&mut self, messages: u64) -> Option<String> {
+    fn next(&mut self, script: &Script) -> Option<String> {
         let (channel, n) = self.places.iter_mut().min_by_key(|(_, n)| **n)?;
-        if *n >= messages {
+        if *n >= script.messages {
             return None;
         }
         *n += 1;
-        Some(format!(r#"{{"channel":"{channel}","cursor":"{channel}.{n}","id":"{n}","data":{n}}}"#))
+        let padding = "x".repeat(script.padding);
+        Some(format!(
+            r#"{{"channel":"{channel}","cursor":"{channel}.{n}-","id":"{n}","key":"{padding}","data":{n}}}"#
+        ))
     }
+}
+
+/// The places of a cursor. Cursors can be joined: each part has its end.
+fn parts(cursor: &str) -> impl Iterator<Item = (String, u64)> {
+    cursor.split_terminator('-').map(|part| {
+        let (channel, offset) = part.rsplit_once('.').unwrap();
+        (channel.to_owned(), offset.parse().unwrap())
+    })
 }
 
 impl State {
@@ -151,6 +173,7 @@ impl State {
         let url = Url::parse(&format!("http://mock{}", head.split(' ').nth(1).unwrap())).unwrap();
         let lower = head.to_lowercase();
         let transport = match () {
+            () if url.path() == "/v1/connect" => Transport::Session,
             () if lower.contains("upgrade: websocket") => Transport::Ws,
             () if lower.contains("accept: text/event-stream") => Transport::Sse,
             () if url.query_pairs().any(|(name, _)| name == "wait") => Transport::LongPoll,
@@ -168,7 +191,8 @@ impl State {
             (Transport::Ws, true) => websocket(socket, &lower, &head, read, &script).await,
             (Transport::Sse, true) => sse(socket, read, &script).await,
             (Transport::LongPoll | Transport::Poll, true) => poll(socket, read, &script, used).await,
-            (Transport::Ws, false) => {}
+            (Transport::Session, true) => session(socket, &lower, &head, read, &script).await,
+            (Transport::Ws | Transport::Session, false) => {}
             (Transport::Sse, false) => {
                 let head = "HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n\r\n";
                 let _ = socket.write_all(head.as_bytes()).await;
@@ -204,20 +228,24 @@ async fn respond(socket: &mut TcpStream, status: u16, more: &str, body: &str) {
     let _ = socket.shutdown().await;
 }
 
-async fn websocket(mut socket: TcpStream, lower: &str, head: &str, mut read: Read, script: &Script) {
+async fn upgrade(mut socket: TcpStream, lower: &str, head: &str, more: &str) -> WebSocketStream<TcpStream> {
     let at = lower.find("sec-websocket-key: ").unwrap() + 19;
     let key = head[at..].lines().next().unwrap();
     let accept = derive_accept_key(key.as_bytes());
     let head = format!(
         "HTTP/1.1 101 X\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Accept: {accept}\r\n\
-         Tidings-Delivery: at-least-once\r\n\r\n"
+         {more}\r\n\r\n"
     );
     socket.write_all(head.as_bytes()).await.unwrap();
-    let mut socket = WebSocketStream::from_raw_socket(socket, Role::Server, None).await;
+    WebSocketStream::from_raw_socket(socket, Role::Server, None).await
+}
+
+async fn websocket(socket: TcpStream, lower: &str, head: &str, mut read: Read, script: &Script) {
+    let mut socket = upgrade(socket, lower, head, "Tidings-Delivery: at-least-once").await;
     let mut frames =
         vec![format!(r#"{{"subscribed":{{"channels":[],"cursor":"{}"}}}}"#, read.cursor()), "{}".to_owned()];
     for sent in 1..=script.cut_after {
-        let Some(message) = read.next(script.messages) else { break };
+        let Some(message) = read.next(script) else { break };
         frames.push(message);
         if sent % WRITE == 0 {
             frames.push(format!(r#"{{"cursor":"{}"}}"#, read.cursor()));
@@ -228,6 +256,11 @@ async fn websocket(mut socket: TcpStream, lower: &str, head: &str, mut read: Rea
             return;
         }
     }
+    leave(socket, script).await;
+}
+
+/// Ends a WebSocket as the script says.
+async fn leave(mut socket: WebSocketStream<TcpStream>, script: &Script) {
     if script.is_silent {
         std::future::pending::<()>().await;
     }
@@ -238,6 +271,57 @@ async fn websocket(mut socket: TcpStream, lower: &str, head: &str, mut read: Rea
     }
 }
 
+/// A session: answers requests, with a message behind each answer; when no more come, it asks for a
+/// heartbeat, and sends the rest.
+async fn session(socket: TcpStream, lower: &str, head: &str, mut read: Read, script: &Script) {
+    let mut socket = upgrade(socket, lower, head, "Sec-WebSocket-Protocol: tidings.v1").await;
+    let mut sent = 0;
+    while let Ok(Some(Ok(frame))) = timeout(QUIET, socket.next()).await {
+        let Ok(text) = frame.into_text() else { return };
+        let Ok(request) = serde_json::from_str::<serde_json::Value>(&text) else { return };
+        let channel = request["subscribe"]["channel"].as_str().unwrap().to_owned();
+        let after = request["subscribe"]["after"].as_str();
+        let place = match after {
+            None | Some("earliest") => Some(0),
+            Some(after) => parts(after).filter(|(name, _)| *name == channel).last().map(|(_, n)| n),
+        };
+        let id = &request["id"];
+        let Some(place) = place else {
+            let error =
+                format!(r#"{{"id":{id},"error":{{"code":"bad-cursor","status":400,"detail":"no"}}}}"#);
+            socket.send(Message::text(error)).await.unwrap();
+            continue;
+        };
+        read.places.insert(channel.clone(), place);
+        let subscribed = format!(
+            r#"{{"id":{id},"subscribed":{{"channel":"{channel}","delivery":"at-least-once","cursor":"{channel}.{place}-"}}}}"#
+        );
+        if socket.send(Message::text(subscribed)).await.is_err() {
+            return;
+        }
+        for _ in 0..script.hasty {
+            sent += 1;
+            let Some(message) = read.next(script).filter(|_| sent <= script.cut_after) else { break };
+            if socket.send(Message::text(message)).await.is_err() {
+                return;
+            }
+        }
+    }
+    let _ = socket.send(Message::text("{}")).await;
+    match timeout(Duration::from_secs(5), socket.next()).await {
+        Ok(Some(Ok(Message::Text(text)))) if text == "{}" => {}
+        _ => return,
+    }
+    while sent < script.cut_after {
+        sent += 1;
+        let Some(message) = read.next(script) else { break };
+        if socket.send(Message::text(message)).await.is_err() {
+            return;
+        }
+    }
+    leave(socket, script).await;
+}
+
 async fn sse(mut socket: TcpStream, mut read: Read, script: &Script) {
     let mut text = format!(
         "HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nTidings-Delivery: at-least-once\r\n\r\n\
@@ -245,7 +329,7 @@ async fn sse(mut socket: TcpStream, mut read: Read, script: &Script) {
         read.cursor()
     );
     for sent in 1..=script.cut_after {
-        let Some(message) = read.next(script.messages) else { break };
+        let Some(message) = read.next(script) else { break };
         text += &format!("data: {message}\n");
         if sent % WRITE == 0 {
             text += &format!("id: {}\n", read.cursor());
@@ -260,8 +344,7 @@ async fn sse(mut socket: TcpStream, mut read: Read, script: &Script) {
 }
 
 async fn poll(mut socket: TcpStream, mut read: Read, script: &Script, used: usize) {
-    let messages: Vec<_> =
-        (0..script.cut_after.min(PAGE)).map_while(|_| read.next(script.messages)).collect();
+    let messages: Vec<_> = (0..script.cut_after.min(PAGE)).map_while(|_| read.next(script)).collect();
     let page = format!(
         r#"{{"messages":[{}],"cursor":"{}","gap":null,"delivery":"at-least-once"}}"#,
         messages.join(","),

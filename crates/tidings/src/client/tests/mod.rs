@@ -85,7 +85,7 @@ async fn auto_goes_down_the_ladder_in_mid_stream_with_its_cursor() {
     let mock = Mock::start(Script { good_for, cut_after: 6, ..Script::default() }).await;
     let (messages, transports) = read(&mock, subscription(&["a", "b"], None, 40)).await;
     assert_each_once(&messages, &["a", "b"]);
-    assert_eq!(transports, Transport::ALL);
+    assert_eq!(transports, Transport::LADDER);
 }
 
 #[tokio::test]
@@ -99,7 +99,7 @@ async fn auto_starts_with_what_gets_through() {
 
 #[tokio::test]
 async fn a_silent_connection_is_dead() {
-    for transport in [Transport::Ws, Transport::Sse] {
+    for transport in [Transport::Ws, Transport::Sse, Transport::Session] {
         let mock = Mock::start(Script { is_silent: true, cut_after: 10, ..Script::default() }).await;
         let mut subscription = subscription(&["a"], Some(transport), 20);
         subscription.timing.silence = Duration::from_millis(200);
@@ -155,20 +155,64 @@ async fn a_refusal_is_final_and_a_busy_server_is_not() {
 
 #[tokio::test]
 async fn a_close_code_says_whether_to_come_back() {
-    let close = Some((4000, r#"{"code":"draining","retry_ms":1}"#));
-    let mock = Mock::start(Script { close, ..Script::default() }).await;
-    let (messages, _) = read(&mock, subscription(&["a"], None, 20)).await;
-    assert_each_once(&messages, &["a"]);
+    for transport in [Transport::Ws, Transport::Session] {
+        let close = Some((4000, r#"{"code":"draining","retry_ms":1}"#));
+        let mock = Mock::start(Script { close, ..Script::default() }).await;
+        let (messages, _) = read(&mock, subscription(&["a"], Some(transport), 20)).await;
+        assert_each_once(&messages, &["a"]);
 
-    let close = Some((4503, r#"{"code":"forbidden"}"#));
-    let mock = Mock::start(Script { close, ..Script::default() }).await;
-    let mut reader = Reader::new(mock.endpoint.clone(), subscription(&["a"], None, 20));
-    let error = loop {
-        if let Err(error) = reader.next().await {
-            break error;
+        // 4001 asks for a new token, and there is but the one.
+        for (code, reason, name) in [
+            (4503, r#"{"code":"forbidden"}"#, "forbidden"),
+            (4001, r#"{"code":"token-expired","retry_ms":0}"#, "token-expired"),
+        ] {
+            let mock = Mock::start(Script { close: Some((code, reason)), ..Script::default() }).await;
+            let mut reader = Reader::new(mock.endpoint.clone(), subscription(&["a"], Some(transport), 20));
+            let error = loop {
+                if let Err(error) = reader.next().await {
+                    break error;
+                }
+            };
+            assert!(matches!(error, Error::Refused(problem) if problem.code == name), "{transport}");
+            assert_eq!(mock.asked.lock().len(), 1, "{transport} came back");
         }
-    };
-    assert!(matches!(error, Error::Refused(problem) if problem.code == "forbidden"));
+    }
+}
+
+/// What comes in masses while a session subscribes is given at once, and is not repeated when that
+/// is cut off.
+#[tokio::test]
+async fn a_session_holds_only_so_much_while_it_subscribes() {
+    for (cut_after, limit) in [(100, 40), (15, 40)] {
+        let script = Script { hasty: 20, padding: 100_000, cut_after, ..Script::default() };
+        let mock = Mock::start(script).await;
+        let subscription = subscription(&["a", "b"], Some(Transport::Session), limit);
+        let (messages, _) = read(&mock, subscription.clone()).await;
+        assert_each_once(&messages, &["a", "b"]);
+        let mut reader = Reader::new(mock.endpoint.clone(), subscription);
+        assert!(matches!(reader.next().await.unwrap(), Item::Status(Status::Connected { .. })));
+        assert_eq!(reader.cursor(), None, "b is not answered yet");
+        for _ in 0..25 {
+            while !matches!(reader.next().await.unwrap(), Item::Message(_)) {}
+        }
+        assert!(reader.cursor().is_some());
+    }
+}
+
+/// A cursor that covers but some of the channels: the others begin as if new; one that covers none
+/// is refused, as on `/v1/subscribe`.
+#[tokio::test]
+async fn a_session_begins_anew_what_its_cursor_does_not_cover() {
+    let mock = Mock::start(Script { cut_after: 50, ..Script::default() }).await;
+    let mut wanted = subscription(&["a", "b", "c"], Some(Transport::Session), 35);
+    wanted.start = Start::After("b.15-d.3-".into());
+    let (messages, _) = read(&mock, wanted.clone()).await;
+    assert_eq!(messages["b"].first(), Some(&16));
+    assert_eq!((messages["a"].first(), messages["c"].first()), (Some(&1), Some(&1)));
+    wanted.start = Start::After("d.3-".into());
+    let mut reader = Reader::new(mock.endpoint.clone(), wanted);
+    let refused = reader.next().await;
+    assert!(matches!(&refused, Err(Error::Refused(problem)) if problem.code == "bad-cursor"), "{refused:?}");
 }
 
 fn draft(id: Option<&str>) -> Draft {
