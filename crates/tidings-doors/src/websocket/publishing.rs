@@ -118,7 +118,7 @@ fn refusal(error: Error, id: Option<&str>) -> Bytes {
 }
 
 /// What is wrong with the JSON of a frame is wrong with the frame.
-fn bad_frame(error: Error) -> Error {
+pub(super) fn bad_frame(error: Error) -> Error {
     match error.code {
         Code::BadJson => Error { code: Code::BadFrame, ..error },
         _ => error,

@@ -171,6 +171,7 @@ async fn a_refused_request_says_why_and_leaves_the_rest() {
         (json!({ "id": 1, "subscribe": { "channel": "orders:2", "presence": true } }), "presence-off"),
         (json!({ "id": 1, "publish": { "channel": "orders:1", "data": 1 } }), "no-credentials"),
         (json!({ "id": 1, "publish": { "data": 1 } }), "bad-frame"),
+        (json!({ "id": 1, "publish": { "channel": "pub:a", "data": 1, "event": 5 } }), "bad-frame"),
         (json!({ "id": 1, "history": { "channel": "orders:1", "limit": 0 } }), "bad-query"),
         (json!({ "id": 1, "presence": { "channel": "orders:1" } }), "presence-off"),
         (json!({ "id": 1, "refresh": { "token": "nonsense" } }), "bad-token"),

@@ -10,6 +10,8 @@ use tidings_core::{Channel, Code, Error, From, Result};
 use crate::http::query::begin;
 use crate::item::{self, Item, Loose};
 
+use super::super::publishing::bad_frame;
+
 /// One frame, read.
 pub(super) struct Request {
     /// What its reply repeats: the text of a JSON string or whole number.
@@ -119,7 +121,7 @@ impl Ask {
         }
         if let Some(raw) = frame.publish {
             let inner = text.slice_ref(raw.get().as_bytes());
-            let item = Item::read(&inner, Loose::parse(&inner)?)?;
+            let item = Loose::parse(&inner).and_then(|loose| Item::read(&inner, loose)).map_err(bad_frame)?;
             let channel = item.channel.clone().ok_or_else(|| bad("`publish` needs a `channel`".into()))?;
             asks.push(Ask::Publish { channel, item: Box::new(item) });
         }
