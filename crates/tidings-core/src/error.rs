@@ -88,6 +88,8 @@ pub enum Code {
     Overloaded,
     /// The namespace keeps no presence.
     PresenceOff,
+    /// Plain HTTP came to a port that speaks TLS.
+    TlsRequired,
     /// The token was valid once.
     TokenExpired,
     /// A message, line, frame or body is larger than the limit.
@@ -102,7 +104,7 @@ pub enum Code {
 
 impl Code {
     /// Every code, in the order of the alphabet.
-    pub const ALL: [Code; 28] = [
+    pub const ALL: [Code; 29] = [
         Code::BadBatch,
         Code::BadChannel,
         Code::BadCursor,
@@ -126,6 +128,7 @@ impl Code {
         Code::OriginRefused,
         Code::Overloaded,
         Code::PresenceOff,
+        Code::TlsRequired,
         Code::TokenExpired,
         Code::TooLarge,
         Code::TooManyChannels,
@@ -159,6 +162,7 @@ impl Code {
             Code::OriginRefused => "origin-refused",
             Code::Overloaded => "overloaded",
             Code::PresenceOff => "presence-off",
+            Code::TlsRequired => "tls-required",
             Code::TokenExpired => "token-expired",
             Code::TooLarge => "too-large",
             Code::TooManyChannels => "too-many-channels",
@@ -190,6 +194,7 @@ impl Code {
             | Code::NoCredentials
             | Code::OriginRefused
             | Code::PresenceOff
+            | Code::TlsRequired
             | Code::TokenExpired
             | Code::UnknownNamespace => Retry::AfterChange,
             Code::BodyIncomplete | Code::Lagged => Retry::After(0),
@@ -228,6 +233,7 @@ impl Code {
             }
             Code::Overloaded => "come back later, or to another node",
             Code::PresenceOff => "set presence = true in the namespace",
+            Code::TlsRequired => "use https:// or wss:// in the URL",
             Code::TokenExpired => "get a new token and connect again with your cursor",
             Code::TooLarge => "send less at once, or raise limits.message_bytes",
             Code::TooManyChannels => "ask for at most 100 channels in one request",

@@ -3,9 +3,11 @@
 pub mod cors;
 pub mod credentials;
 pub mod head;
+mod multiplex;
 pub mod problem;
 pub mod query;
 pub mod takeover;
+pub mod tls;
 
 use http::header::{ACCEPT, CONNECTION, HeaderMap, HeaderName, UPGRADE};
 

@@ -4,7 +4,7 @@
 //! stream that lives for hours cannot pay. So a door puts a job into the slot
 //! of its connection and never answers; the driver sees the job, takes the
 //! socket back from hyper, and gives it to the job. HTTP/1.1 alone: a stream of
-//! HTTP/2 is no socket.
+//! HTTP/2 is no socket (see [`super::multiplex`]).
 
 use std::convert::Infallible;
 use std::future::poll_fn;
@@ -52,9 +52,9 @@ type Answer = Pin<Box<dyn Future<Output = Result<Response<Body>, Infallible>> + 
 type Hold = watch::Receiver<bool>;
 
 /// A client that has not sent a request's head after this long is let go; also the idle time of a connection.
-const HEAD_WAIT: Duration = Duration::from_secs(75);
+pub(super) const HEAD_WAIT: Duration = Duration::from_secs(75);
 /// The same for a connection to a node that drains, and that has said nothing yet.
-const FIRST_WORD_WAIT: Duration = Duration::from_secs(1);
+pub(super) const FIRST_WORD_WAIT: Duration = Duration::from_secs(1);
 
 impl Slot {
     fn new() -> Self {
@@ -73,29 +73,39 @@ impl Slot {
     {
         let span = tracing::Span::current();
         *self.0.job.lock() = Some(Box::new(move |socket, ahead, hold| {
-            let run = job(socket, ahead).map(move |()| drop(hold));
-            // A stream is polled for each message: entering a span that nobody sees is not free.
-            match span.is_disabled() {
-                true => tokio::spawn(run),
-                false => tokio::spawn(run.instrument(span)),
-            };
+            spawn(job(socket, ahead).map(move |()| drop(hold)), span);
         }));
         std::future::pending().await
     }
+}
+
+/// Runs a stream in a task of its own.
+///
+/// It is polled for each message: entering a span that nobody sees is not free.
+pub fn spawn(stream: impl Future<Output = ()> + Send + 'static, span: tracing::Span) {
+    match span.is_disabled() {
+        true => tokio::spawn(stream),
+        false => tokio::spawn(stream.instrument(span)),
+    };
 }
 
 /// Serves one connection until it ends, or until a door has taken it and is done with it.
 ///
 /// When `drain` turns true, the requests under way are answered and the
 /// connection ends; `drain` is held until then, so that its sender knows.
-pub async fn serve(stream: TcpStream, router: Router, mut drain: watch::Receiver<bool>) {
-    if let Some((socket, ahead, job)) = serve_http(stream, router, &mut drain).await {
+pub async fn serve(stream: TcpStream, router: Router, drain: watch::Receiver<bool>) {
+    serve_socket(Socket::Plain(stream), router, drain).await;
+}
+
+/// The same, for a socket of any kind.
+pub(super) async fn serve_socket(socket: Socket, router: Router, mut drain: watch::Receiver<bool>) {
+    if let Some((socket, ahead, job)) = serve_http(socket, router, &mut drain).await {
         job(socket, ahead, drain);
     }
 }
 
 async fn serve_http(
-    stream: TcpStream,
+    socket: Socket,
     router: Router,
     drain: &mut watch::Receiver<bool>,
 ) -> Option<(Socket, Bytes, Job)> {
@@ -107,7 +117,7 @@ async fn serve_http(
         let answer: Answer = Box::pin(answer(router, request));
         answer
     });
-    let io = Tracked { inner: TokioIo::new(stream), slot: slot.clone() };
+    let io = Tracked { inner: TokioIo::new(socket), slot: slot.clone() };
     let mut builder = http1::Builder::new();
     builder.timer(TokioTimer::new()).header_read_timeout(HEAD_WAIT).max_buf_size(64 * 1024);
     let mut connection = builder.serve_connection(io, service);
@@ -137,7 +147,7 @@ async fn serve_http(
     })
     .await;
     let parts = connection.into_parts();
-    let socket = Socket::Plain(parts.io.inner.into_inner());
+    let socket = parts.io.inner.into_inner();
     match job {
         Some(job) => Some((socket, parts.read_buf, job)),
         None => {
@@ -148,13 +158,16 @@ async fn serve_http(
     }
 }
 
-async fn answer(mut router: Router, request: Request<Incoming>) -> Result<Response<Body>, Infallible> {
+pub(super) async fn answer(
+    mut router: Router,
+    request: Request<Incoming>,
+) -> Result<Response<Body>, Infallible> {
     router.call(request.map(Body::new)).await
 }
 
 /// A stream that knows whether hyper has flushed what it wrote.
 struct Tracked {
-    inner: TokioIo<TcpStream>,
+    inner: TokioIo<Socket>,
     slot: Slot,
 }
 

@@ -87,9 +87,9 @@ pub(super) fn notes(config: &Config) -> Vec<String> {
             "--dev: a request from this machine without credentials has the rights of an API key".into(),
         );
     }
-    if !config.listen.ip().is_loopback() {
+    if !config.listen.ip().is_loopback() && config.tls.files().is_none() {
         notes.push(format!(
-            "{} takes plain HTTP from other machines: put a proxy with TLS before it, or tokens can be read on the way",
+            "{} takes plain HTTP from other machines: set [tls], or put a proxy with TLS before it, or tokens can be read on the way",
             config.listen
         ));
     }
