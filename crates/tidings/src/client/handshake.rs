@@ -11,7 +11,7 @@ use tokio_tungstenite::{MaybeTlsStream, WebSocketStream};
 use url::Url;
 
 use super::endpoint::{ANSWER_MAX, USER_AGENT, refusal};
-use super::error::{Blame, Cut, Error, Problem, describe};
+use super::error::{Blame, Cut, Error, Problem, describe, untrusted};
 use super::silence::Watched;
 use super::{Endpoint, ITEM_BYTES_MAX, Timing};
 
@@ -76,8 +76,10 @@ async fn handshake(
         .max_message_size(Some(ITEM_BYTES_MAX))
         .max_frame_size(Some(ITEM_BYTES_MAX));
     #[cfg(feature = "client-tls")]
+    let connector = tokio_tungstenite::Connector::Rustls(endpoint.tls());
+    #[cfg(feature = "client-tls")]
     let (socket, response) =
-        tokio_tungstenite::client_async_tls_with_config(request, tcp, Some(config), None).await?;
+        tokio_tungstenite::client_async_tls_with_config(request, tcp, Some(config), Some(connector)).await?;
     #[cfg(not(feature = "client-tls"))]
     let (socket, response) =
         tokio_tungstenite::client_async_with_config(request, MaybeTlsStream::Plain(tcp), Some(config))
@@ -100,6 +102,7 @@ async fn ask_why(endpoint: &Endpoint, url: Url, problem: Problem, headers: &Head
 pub(super) fn lost(error: &WsError) -> Cut {
     match error {
         WsError::Capacity(error) => Cut::Final(Error::Unexpected(error.to_string())),
+        error if let Some(why) = untrusted(error) => Cut::Final(why),
         WsError::Url(error) => Cut::Final(Error::Unsendable(error.to_string())),
         error => Cut::lost(describe(error)),
     }

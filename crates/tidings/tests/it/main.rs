@@ -19,4 +19,5 @@ mod secrets;
 mod socket;
 mod stop;
 mod time;
+mod tls;
 mod transports;
