@@ -140,13 +140,14 @@ pub(super) fn untrusted(error: &(dyn std::error::Error + 'static)) -> Option<Err
     let mut next = Some(error);
     let found = loop {
         let error = next?;
-        // An io::Error hides what it was made of from `source`.
-        let inner = error.downcast_ref::<std::io::Error>().and_then(std::io::Error::get_ref);
-        let inner = inner.and_then(|inner| inner.downcast_ref::<rustls::Error>());
-        if let Some(found) = inner.or_else(|| error.downcast_ref::<rustls::Error>()) {
+        if let Some(found) = error.downcast_ref::<rustls::Error>() {
             break found;
         }
-        next = error.source();
+        // An io::Error hides what it was made of from `source`.
+        next = match error.downcast_ref::<std::io::Error>().and_then(std::io::Error::get_ref) {
+            Some(inner) => Some(inner),
+            None => error.source(),
+        };
     };
     match found {
         rustls::Error::InvalidCertificate(why) => {
