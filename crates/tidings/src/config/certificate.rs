@@ -2,7 +2,7 @@
 
 use std::fmt;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, UNIX_EPOCH};
 
 use rustls::ServerConfig;
 use rustls::crypto::CryptoProvider;
@@ -34,6 +34,8 @@ pub struct BadPair {
     pub(super) problem: Problem,
 }
 
+/// A week before its end somebody should look why it was not renewed.
+const SOON_MS: u64 = 7 * 86_400_000;
 /// A chain of a few certificates has a few KiB.
 const FILE_BYTES_MAX: u64 = 1 << 20;
 
@@ -86,6 +88,36 @@ impl Pair {
     }
 }
 
+impl Pair {
+    /// When the certificate ends, for people: `2027-01-31T12:00:00Z`.
+    pub fn expires(&self) -> impl fmt::Display + use<> {
+        time(self.expires_ms)
+    }
+
+    /// What clients will not like about its dates, or soon will not.
+    pub fn warning(&self, now_ms: u64) -> Option<String> {
+        if now_ms >= self.expires_ms {
+            return Some(format!(
+                "expired at {}: no client connects; put a new one in its place",
+                self.expires()
+            ));
+        }
+        if now_ms < self.valid_from_ms {
+            let from = time(self.valid_from_ms);
+            return Some(format!(
+                "is valid from {from} only: look at its dates, and at this machine's clock"
+            ));
+        }
+        let soon = now_ms + SOON_MS >= self.expires_ms;
+        soon.then(|| format!("expires at {}: put a new one in its place", self.expires()))
+    }
+}
+
+/// A clock beyond the year 9999 is no clock.
+fn time(ms: u64) -> humantime::Rfc3339Timestamp {
+    humantime::format_rfc3339_seconds(UNIX_EPOCH + Duration::from_millis(ms.min(253_402_300_799_000)))
+}
+
 fn config(
     chain: Vec<CertificateDer<'static>>,
     key: PrivateKeyDer<'static>,
@@ -126,5 +158,30 @@ impl std::error::Error for BadPair {}
 impl fmt::Debug for Pair {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Pair").field("expires_ms", &self.expires_ms).finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_wrong_with_a_date_is_said() {
+        let day = 86_400_000;
+        let (folder, key) = (tempfile::tempdir().unwrap(), rcgen::KeyPair::generate().unwrap());
+        let mut params = rcgen::CertificateParams::new(["localhost".to_owned()]).unwrap();
+        params.not_before = rcgen::date_time_ymd(2026, 1, 1);
+        params.not_after = rcgen::date_time_ymd(2026, 3, 1);
+        let [certificate, secret] = ["cert.pem", "key.pem"].map(|name| folder.path().join(name));
+        std::fs::write(&certificate, params.self_signed(&key).unwrap().pem()).unwrap();
+        std::fs::write(&secret, key.serialize_pem()).unwrap();
+        let pair = Pair::load(certificate.to_str().unwrap(), secret.to_str().unwrap()).unwrap();
+        assert_eq!(pair.expires().to_string(), "2026-03-01T00:00:00Z");
+        assert_eq!(pair.expires_ms - pair.valid_from_ms, 59 * day);
+        let warning = |days: u64| pair.warning(pair.valid_from_ms + days * day);
+        assert!(pair.warning(pair.valid_from_ms - 1).unwrap().contains("valid from 2026-01-01"));
+        assert_eq!(warning(51), None);
+        assert!(warning(52).unwrap().starts_with("expires at 2026-03-01"));
+        assert!(warning(59).unwrap().starts_with("expired at 2026-03-01"));
     }
 }

@@ -1,7 +1,7 @@
 //! The certificate in force, and how a new one takes its place without a restart.
 
 use std::sync::Arc;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime};
 
 use parking_lot::RwLock;
 use rustls::ServerConfig;
@@ -87,9 +87,10 @@ impl Watch {
 }
 
 fn load(files: &TlsFiles) -> Result<Arc<ServerConfig>, BadPair> {
-    let Pair { mut server, expires_ms, .. } = Pair::load(&files.certificate, &files.key)?;
+    let pair = Pair::load(&files.certificate, &files.key)?;
+    let expires = pair.expires();
+    let mut server = pair.server;
     server.alpn_protocols = tidings_doors::http::tls::PROTOCOLS.map(<[u8]>::to_vec).to_vec();
-    let expires = humantime::format_rfc3339_seconds(UNIX_EPOCH + Duration::from_millis(expires_ms));
     tracing::info!(certificate = files.certificate, %expires, "new connections get this TLS certificate");
     Ok(Arc::new(server))
 }
@@ -100,5 +101,46 @@ impl TlsFiles {
             let meta = std::fs::metadata(file).ok()?;
             Some((meta.modified().ok()?, meta.len()))
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_that_changed_is_read_and_a_wrong_one_is_not_used() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = |name: &str| folder.path().join(name).display().to_string();
+        let files = TlsFiles { certificate: path("cert.pem"), key: path("key.pem") };
+        let mut seconds = 1_000;
+        let mut issue = |key_of_another: bool| {
+            let keys = [(); 2].map(|()| rcgen::KeyPair::generate().unwrap());
+            let params = rcgen::CertificateParams::new(["localhost".to_owned()]).unwrap();
+            let key = &keys[usize::from(key_of_another)];
+            let parts = [params.self_signed(&keys[0]).unwrap().pem(), key.serialize_pem()];
+            // Times of their own, whatever the clock of the file system counts in.
+            seconds += 1;
+            for (file, text) in [&files.certificate, &files.key].into_iter().zip(parts) {
+                std::fs::write(file, text).unwrap();
+                let changed = SystemTime::UNIX_EPOCH + Duration::from_secs(seconds);
+                std::fs::File::options().write(true).open(file).unwrap().set_modified(changed).unwrap();
+            }
+        };
+        issue(false);
+        let current = Certificates(Arc::new(RwLock::new(load(&files).unwrap())));
+        let mut watch = Watch { files: files.clone(), seen: files.stamps(), current: current.clone() };
+        let first = current.current();
+        watch.look();
+        assert!(Arc::ptr_eq(&first, &current.current()), "nothing has changed");
+        issue(true);
+        watch.look();
+        assert!(Arc::ptr_eq(&first, &current.current()), "the new pair is wrong");
+        issue(false);
+        watch.look();
+        assert!(!Arc::ptr_eq(&first, &current.current()), "the new pair is in use");
+        std::fs::remove_file(&files.key).unwrap();
+        watch.look();
+        watch.look();
     }
 }
