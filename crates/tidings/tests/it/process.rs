@@ -24,6 +24,15 @@ const LOOKS_MAX: usize = 1_500;
 impl Process {
     /// Starts a node, which logs all that it can.
     pub async fn start(plan: Plan) -> Self {
+        Process::start_at(plan, "trace").await
+    }
+
+    /// Starts one that logs as usual.
+    pub async fn start_quiet(plan: Plan) -> Self {
+        Process::start_at(plan, "info").await
+    }
+
+    async fn start_at(plan: Plan, level: &str) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("tidings.toml");
         std::fs::write(&file, plan.text()).unwrap();
@@ -31,7 +40,7 @@ impl Process {
             .args(["serve", "--config"])
             .arg(file)
             .env_clear()
-            .env("TIDINGS_LOG__LEVEL", "trace")
+            .env("TIDINGS_LOG__LEVEL", level)
             .env("TIDINGS_LOG__FORMAT", "json")
             .stdin(Stdio::null())
             .stderr(File::create(folder.path().join("log")).unwrap())

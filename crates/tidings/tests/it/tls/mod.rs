@@ -1,6 +1,7 @@
 //! HTTPS and HTTP/2: the same node, the same cursors, on a connection that is not plain.
 
 mod certificate;
+mod memory;
 mod multiplex;
 mod reload;
 mod slow;
@@ -118,14 +119,7 @@ impl Secure {
 
     /// A connection of HTTP/2.
     pub async fn many(&self) -> Many {
-        let stream = self.authority.connect(self.node.address, &["h2", "http/1.1"]).await;
-        assert_eq!(stream.get_ref().1.alpn_protocol(), Some(&b"h2"[..]));
-        let mut builder = http2::Builder::new(TokioExecutor::new());
-        // Wide for the connection, so that one stream which is not read blocks no other.
-        builder.initial_connection_window_size(1 << 30).initial_stream_window_size(64 * 1024);
-        let (send, connection) = builder.handshake(TokioIo::new(stream)).await.unwrap();
-        tokio::spawn(connection);
-        Many(send)
+        Many::connect(&self.authority, self.node.address).await
     }
 
     pub fn endpoint(&self) -> Endpoint {
@@ -155,6 +149,17 @@ impl Secure {
 }
 
 impl Many {
+    pub async fn connect(authority: &Authority, address: SocketAddr) -> Self {
+        let stream = authority.connect(address, &["h2", "http/1.1"]).await;
+        assert_eq!(stream.get_ref().1.alpn_protocol(), Some(&b"h2"[..]));
+        let mut builder = http2::Builder::new(TokioExecutor::new());
+        // Wide for the connection, so that one stream which is not read blocks no other.
+        builder.initial_connection_window_size(1 << 30).initial_stream_window_size(64 * 1024);
+        let (send, connection) = builder.handshake(TokioIo::new(stream)).await.unwrap();
+        tokio::spawn(connection);
+        Many(send)
+    }
+
     pub async fn call(&self, method: &str, target: &str, head: &[(&str, &str)], body: &str) -> Answer {
         let mut send = self.0.clone();
         soon("room for a request", send.ready()).await.unwrap();
