@@ -55,7 +55,7 @@ struct Reply {
 }
 
 /// Serves one connection until it ends: the peer goes, is dead, or has been
-/// idle for 75 s. When `drain` turns true the peer is told to come no more
+/// idle for 75 to 150 s. When `drain` turns true the peer is told to come no more
 /// (GOAWAY), and the connection ends with its last reply.
 pub(super) async fn serve(socket: Socket, router: Router, mut drain: watch::Receiver<bool>) {
     let requests = Arc::<Requests>::default();
@@ -115,7 +115,7 @@ async fn reply(
 }
 
 impl Requests {
-    /// Ready once there was no request for [`HEAD_WAIT`].
+    /// Ready once there was no request for [`HEAD_WAIT`], or up to twice that.
     async fn idle(&self) {
         let mut came = 0;
         loop {
@@ -160,5 +160,24 @@ impl http_body::Body for Reply {
 
     fn size_hint(&self) -> SizeHint {
         self.body.size_hint()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn a_connection_is_idle_once_nothing_is_open_and_nothing_comes() {
+        let requests = Arc::<Requests>::default();
+        let mut idle = std::pin::pin!(requests.idle());
+        let mut waits =
+            async |seconds| tokio::time::timeout(Duration::from_secs(seconds), idle.as_mut()).await.is_err();
+        let stream = OpenRequest::new(&requests);
+        assert!(waits(3_600).await);
+        drop(OpenRequest::new(&requests));
+        drop(stream);
+        assert!(waits(75).await, "a request has come since the last look");
+        assert!(!waits(150).await);
     }
 }
