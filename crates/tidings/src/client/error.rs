@@ -151,6 +151,14 @@ pub(super) fn untrusted(error: &(dyn std::error::Error + 'static)) -> Option<Err
     };
     match found {
         rustls::Error::InvalidCertificate(why) => {
+            // What `openssl req -x509` makes is marked as a CA's, which may sign and not serve.
+            let why = match format!("{why:?}").contains("CaUsedAsEndEntity") {
+                true => {
+                    "it is the certificate of a CA; make one for the server, with basicConstraints CA:FALSE"
+                        .into()
+                }
+                false => why.to_string(),
+            };
             Some(Error::Untrusted(format!("the server's certificate is not trusted: {why}")))
         }
         rustls::Error::InvalidMessage(_) => {

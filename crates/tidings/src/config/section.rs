@@ -82,7 +82,9 @@ pub struct JwtConfig {
 #[serde(default, deny_unknown_fields)]
 pub struct TlsConfig {
     /// A PEM file with the certificate of this server, followed by those that signed it, but the
-    /// root. A path begins at the folder that the node is started in.
+    /// root. A path begins at the folder that the node is started in. To try it out: `openssl req
+    /// -x509 -newkey rsa:2048 -nodes -keyout key.pem -out cert.pem -subj /CN=localhost -addext
+    /// subjectAltName=DNS:localhost -addext basicConstraints=critical,CA:FALSE`.
     pub certificate: Option<String>,
 
     /// A PEM file with the certificate's private key, without a passphrase. Let only the node
