@@ -94,6 +94,8 @@ pub enum Code {
     Overloaded,
     /// The namespace keeps no presence.
     PresenceOff,
+    /// Plain HTTP came to a port that speaks TLS.
+    TlsRequired,
     /// The token was valid once.
     TokenExpired,
     /// A message, line, frame or body is larger than the limit.
@@ -108,7 +110,7 @@ pub enum Code {
 
 impl Code {
     /// Every code, in the order of the alphabet.
-    pub const ALL: [Code; 31] = [
+    pub const ALL: [Code; 32] = [
         Code::AlreadySubscribed,
         Code::BadBatch,
         Code::BadChannel,
@@ -135,6 +137,7 @@ impl Code {
         Code::OriginRefused,
         Code::Overloaded,
         Code::PresenceOff,
+        Code::TlsRequired,
         Code::TokenExpired,
         Code::TooLarge,
         Code::TooManyChannels,
@@ -171,6 +174,7 @@ impl Code {
             Code::OriginRefused => "origin-refused",
             Code::Overloaded => "overloaded",
             Code::PresenceOff => "presence-off",
+            Code::TlsRequired => "tls-required",
             Code::TokenExpired => "token-expired",
             Code::TooLarge => "too-large",
             Code::TooManyChannels => "too-many-channels",
@@ -205,6 +209,7 @@ impl Code {
             | Code::NoCredentials
             | Code::OriginRefused
             | Code::PresenceOff
+            | Code::TlsRequired
             | Code::TokenExpired
             | Code::UnknownNamespace => Retry::AfterChange,
             Code::BodyIncomplete | Code::Lagged => Retry::After(0),
@@ -246,6 +251,7 @@ impl Code {
             }
             Code::Overloaded => "come back later, or to another node",
             Code::PresenceOff => "set presence = true in the namespace",
+            Code::TlsRequired => "use https:// or wss:// in the URL",
             Code::TokenExpired => "get a new token and connect again with your cursor",
             Code::TooLarge => "send less at once, or raise limits.message_bytes",
             Code::TooManyChannels => {

@@ -23,6 +23,7 @@ use tidings_core::Hub;
 
 use crate::http::cors::Cors;
 pub use crate::http::takeover::serve;
+pub use crate::http::tls::serve_tls;
 pub(crate) use request::Request;
 pub use router::{router, shared};
 

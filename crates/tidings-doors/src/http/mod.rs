@@ -3,10 +3,12 @@
 pub mod cors;
 pub mod credentials;
 pub mod head;
+mod multiplex;
 pub mod problem;
 pub mod query;
 pub(crate) mod refusal;
 pub mod takeover;
+pub mod tls;
 mod unread;
 
 use http::header::{ACCEPT, CONNECTION, HeaderMap, HeaderName, UPGRADE};

@@ -145,6 +145,7 @@ pub fn status(code: Code) -> StatusCode {
         | Code::BadQuery
         | Code::BadRequest
         | Code::BadText
+        | Code::TlsRequired
         | Code::TooManyChannels => StatusCode::BAD_REQUEST,
         Code::BadToken | Code::NoCredentials | Code::TokenExpired => StatusCode::UNAUTHORIZED,
         Code::Forbidden | Code::OriginRefused => StatusCode::FORBIDDEN,
@@ -186,6 +187,7 @@ pub fn close(code: Code) -> u16 {
         | Code::MethodNotAllowed
         | Code::NotFound
         | Code::PresenceOff
+        | Code::TlsRequired
         | Code::TooManyChannels
         | Code::UriTooLong => 4500,
         Code::BadToken | Code::NoCredentials => 4501,
@@ -222,6 +224,7 @@ fn title(code: Code) -> &'static str {
         Code::OriginRefused => "Origin or host not allowed",
         Code::Overloaded => "This node is full",
         Code::PresenceOff => "No presence here",
+        Code::TlsRequired => "This port speaks TLS",
         Code::TokenExpired => "The token has expired",
         Code::TooLarge => "Too large",
         Code::TooManyChannels => "Too many channels",

@@ -4,7 +4,7 @@
 //! stream that lives for hours cannot pay. So a door puts a job into the slot
 //! of its connection and never answers; the driver sees the job, takes the
 //! socket back from hyper, and gives it to the job. HTTP/1.1 alone: a stream of
-//! HTTP/2 is no socket.
+//! HTTP/2 is no socket (see [`super::multiplex`]).
 //!
 //! Where hyper refuses a request, before any door sees it, its own answer says
 //! nothing but a status. It is held back, and a problem goes out in its place.
@@ -75,9 +75,9 @@ enum Ended {
 }
 
 /// A client that has not sent a request's head after this long is let go; also the idle time of a connection.
-const HEAD_WAIT: Duration = Duration::from_secs(75);
+pub(super) const HEAD_WAIT: Duration = Duration::from_secs(75);
 /// The same for a connection to a node that drains, and that has said nothing yet.
-const FIRST_WORD_WAIT: Duration = Duration::from_secs(1);
+pub(super) const FIRST_WORD_WAIT: Duration = Duration::from_secs(1);
 /// How long a refusal may take to leave.
 const REFUSAL_WAIT: Duration = Duration::from_secs(5);
 
@@ -113,15 +113,20 @@ impl Slot {
     {
         let span = tracing::Span::current();
         *self.0.job.lock() = Some(Box::new(move |socket, ahead, hold| {
-            let run = job(socket, ahead).map(move |()| drop(hold));
-            // A stream is polled for each message: entering a span that nobody sees is not free.
-            match span.is_disabled() {
-                true => tokio::spawn(run),
-                false => tokio::spawn(run.instrument(span)),
-            };
+            spawn(job(socket, ahead).map(move |()| drop(hold)), span);
         }));
         std::future::pending().await
     }
+}
+
+/// Runs a stream in a task of its own.
+///
+/// It is polled for each message: entering a span that nobody sees is not free.
+pub fn spawn(stream: impl Future<Output = ()> + Send + 'static, span: tracing::Span) {
+    match span.is_disabled() {
+        true => tokio::spawn(stream),
+        false => tokio::spawn(stream.instrument(span)),
+    };
 }
 
 /// Serves one connection until it ends, or until a door has taken it and is done with it.
@@ -129,14 +134,24 @@ impl Slot {
 /// A client that takes nothing of an answer for `max_lag` is let go, unless the namespace that it reads has its own.
 /// When `drain` turns true, the requests under way are answered and the
 /// connection ends; `drain` is held until then, so that its sender knows.
-pub async fn serve(stream: TcpStream, router: Router, max_lag: Duration, mut drain: watch::Receiver<bool>) {
-    if let Some((socket, ahead, job)) = serve_http(stream, router, max_lag, &mut drain).await {
+pub async fn serve(stream: TcpStream, router: Router, max_lag: Duration, drain: watch::Receiver<bool>) {
+    serve_socket(Socket::Plain(stream), router, max_lag, drain).await;
+}
+
+/// The same, for a socket of any kind.
+pub(super) async fn serve_socket(
+    socket: Socket,
+    router: Router,
+    max_lag: Duration,
+    mut drain: watch::Receiver<bool>,
+) {
+    if let Some((socket, ahead, job)) = serve_http(socket, router, max_lag, &mut drain).await {
         job(socket, ahead, drain);
     }
 }
 
 async fn serve_http(
-    stream: TcpStream,
+    socket: Socket,
     mut router: Router,
     max_lag: Duration,
     drain: &mut watch::Receiver<bool>,
@@ -150,7 +165,7 @@ async fn serve_http(
         answering
     });
     let io = Tracked {
-        inner: TokioIo::new(stream),
+        inner: TokioIo::new(socket),
         slot: slot.clone(),
         blocked_since: None,
         deadline: Deadline::default(),
@@ -196,7 +211,7 @@ async fn serve_http(
         }
         (None, _) => Ended::Over,
     };
-    let socket = Socket::Plain(parts.io.inner.into_inner());
+    let socket = parts.io.inner.into_inner();
     let refused = match ended {
         Ended::Taken(job) => return Some((socket, parts.read_buf, job)),
         Ended::Over => None,
@@ -262,7 +277,7 @@ impl Drop for Answer {
 /// The stream that hyper gets. It knows whether hyper has flushed what it wrote, holds back what hyper says
 /// by itself, and has a limit on how long the client may take nothing.
 struct Tracked {
-    inner: TokioIo<TcpStream>,
+    inner: TokioIo<Socket>,
     slot: Slot,
     blocked_since: Option<Instant>,
     deadline: Deadline,
@@ -272,12 +287,11 @@ struct Tracked {
 
 impl Tracked {
     /// Writes by `write`, within the time that a client has.
-    fn poll_timed(
+    fn poll_timed<T>(
         &mut self,
         cx: &mut Context<'_>,
-        write: impl FnOnce(Pin<&mut TokioIo<TcpStream>>, &mut Context<'_>) -> Poll<io::Result<usize>>,
-    ) -> Poll<io::Result<usize>> {
-        self.slot.0.flushed.store(false, Ordering::Relaxed);
+        write: impl FnOnce(Pin<&mut TokioIo<Socket>>, &mut Context<'_>) -> Poll<io::Result<T>>,
+    ) -> Poll<io::Result<T>> {
         match write(Pin::new(&mut self.inner), cx) {
             Poll::Ready(written) => {
                 if self.blocked_since.take().is_some() {
@@ -321,6 +335,7 @@ impl hyper::rt::Write for Tracked {
         if self.is_refusal() {
             return Poll::Ready(Ok(buf.len()));
         }
+        self.slot.0.flushed.store(false, Ordering::Relaxed);
         self.poll_timed(cx, |inner, cx| inner.poll_write(cx, buf))
     }
 
@@ -330,7 +345,7 @@ impl hyper::rt::Write for Tracked {
         if !self.slot.0.busy.load(Ordering::Relaxed) {
             self.slot.0.owed.store(false, Ordering::Relaxed);
         }
-        Pin::new(&mut self.inner).poll_flush(cx)
+        self.poll_timed(cx, |inner, cx| inner.poll_flush(cx))
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
@@ -349,6 +364,7 @@ impl hyper::rt::Write for Tracked {
         if self.is_refusal() {
             return Poll::Ready(Ok(bufs.iter().map(|buf| buf.len()).sum()));
         }
+        self.slot.0.flushed.store(false, Ordering::Relaxed);
         self.poll_timed(cx, |inner, cx| inner.poll_write_vectored(cx, bufs))
     }
 }

@@ -3,18 +3,20 @@
 mod encode;
 mod stream;
 
+use axum::body::Body;
 use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
 use http::header::{CACHE_CONTROL, CONNECTION, CONTENT_TYPE, HeaderMap, HeaderValue, VARY};
 use http::{HeaderName, StatusCode};
 use tidings_core::{Code, Cursor, Delivery, Error, Session, Subscription, Want};
+use tracing::Span;
 
 use crate::http::head::head;
 use crate::http::problem::Problem;
 use crate::http::query::Reading;
-use crate::http::takeover::Slot;
+use crate::http::takeover::{self, Slot};
 use crate::http::{DELIVERY, VARY_READS};
-use crate::stream::{Pump, come_back_ms};
+use crate::stream::{Pump, Socket, come_back_ms, pipe};
 use crate::{Doors, Request};
 
 use encode::Form;
@@ -42,24 +44,27 @@ pub(crate) async fn read(
         Err(error) => return refuse(error, headers, received.as_deref()),
     };
     let form = if form { Form::Data } else { Form::Full };
-    doors.cors.add(request.origin(), &mut headers);
-    headers.insert(CONNECTION, HeaderValue::from_static("close"));
-    let Some(slot) = request.extensions.get::<Slot>() else {
-        return Problem::from(Error::new(Code::Overloaded, "this listener cannot stream")).into_response();
-    };
-    let greeting = greeting(&subscription, &headers);
+    let now_ms = subscription.now_ms();
+    let greeting = greeting(&subscription, now_ms);
     let pump = Pump::new(subscription, reading.limit);
     let stream = stream::Stream::new(doors, pump, form);
+    let Some(slot) = request.extensions.get::<Slot>() else {
+        // HTTP/2, whose connection others share: the stream is the body of an ordinary reply.
+        let (pipe, body) = pipe();
+        takeover::spawn(stream.run(Socket::Pipe(pipe), [greeting, Bytes::new()]), Span::current());
+        return (headers, Body::new(body)).into_response();
+    };
+    doors.cors.add(request.origin(), &mut headers);
+    headers.insert(CONNECTION, HeaderValue::from_static("close"));
+    let greeting = [head(StatusCode::OK, &headers, now_ms), greeting];
     let run = move |socket, _ahead| stream.run(socket, greeting);
     match slot.take(run).await {}
 }
 
-fn greeting(subscription: &Subscription, headers: &HeaderMap) -> [Bytes; 2] {
-    let now_ms = subscription.now_ms();
-    // One block without data: a browser keeps the id and fires no event. The
-    // comment tells a client that nothing on the way holds the stream back.
-    let block = format!("retry: {RETRY_MS}\n: tidings {now_ms}\nid: {}\n\n", subscription.cursor());
-    [head(StatusCode::OK, headers, now_ms), block.into()]
+/// One block without data: a browser keeps the id and fires no event. The
+/// comment tells a client that nothing on the way holds the stream back.
+fn greeting(subscription: &Subscription, now_ms: u64) -> Bytes {
+    format!("retry: {RETRY_MS}\n: tidings {now_ms}\nid: {}\n\n", subscription.cursor()).into()
 }
 
 fn headers(private: bool, delivery: Delivery) -> HeaderMap {

@@ -62,7 +62,7 @@ impl Line {
 
     /// Whether all that began has left.
     pub fn is_empty(&self) -> bool {
-        self.pending.is_empty()
+        self.pending.is_empty() && !self.socket.holds()
     }
 
     /// Since when the socket has taken nothing, though something was to be written.
@@ -80,7 +80,7 @@ impl Line {
                 count += 1;
             }
             let written = self.socket.poll_write_vectored(cx, &slices[..count]);
-            let mut written = ready!(self.noted(written))?;
+            let mut written = ready!(self.noted(cx, written))?;
             while let Some(first) = self.pending.front_mut() {
                 if written < first.len() {
                     first.advance(written);
@@ -94,12 +94,7 @@ impl Line {
         if self.pending.capacity() > 0 {
             self.pending = VecDeque::new();
         }
-        if self.blocked_since.is_some() {
-            // Full on the edge of a unit. Whoever writes next would prepare it in vain, at each message that comes.
-            ready!(self.socket.poll_writable(cx))?;
-            self.blocked_since = None;
-        }
-        Poll::Ready(Ok(()))
+        self.poll_socket(cx)
     }
 
     /// Writes units in one call. Gives the number of those that began to go out;
@@ -115,11 +110,11 @@ impl Line {
             [] => return Poll::Ready(Ok(0)),
             [Unit { private, shared }] if private.is_empty() => {
                 let written = self.socket.poll_write(cx, shared);
-                ready!(self.noted(written))?
+                ready!(self.noted(cx, written))?
             }
             _ if let Some(joined) = run.join(units) => {
                 let written = self.socket.poll_write(cx, joined);
-                ready!(self.noted(written))?
+                ready!(self.noted(cx, written))?
             }
             _ => {
                 let mut slices = [IoSlice::new(&[]); SLICES];
@@ -130,7 +125,7 @@ impl Line {
                     count += 1;
                 }
                 let written = self.socket.poll_write_vectored(cx, &slices[..count]);
-                ready!(self.noted(written))?
+                ready!(self.noted(cx, written))?
             }
         };
         let mut begun = 0;
@@ -150,19 +145,52 @@ impl Line {
         Poll::Ready(Ok(begun))
     }
 
-    /// Notes whether the socket took something.
-    fn noted(&mut self, written: Poll<io::Result<usize>>) -> Poll<io::Result<usize>> {
+    /// Notes what a write came to. What TLS or a pipe accepted is out only once
+    /// the other side has taken it, and counts as stuck until then.
+    fn noted(&mut self, cx: &mut Context<'_>, written: Poll<io::Result<usize>>) -> Poll<io::Result<usize>> {
         match written {
             Poll::Ready(Ok(0)) => Poll::Ready(Err(io::ErrorKind::WriteZero.into())),
-            Poll::Ready(result) => {
-                self.blocked_since = None;
-                self.wrote = true;
-                Poll::Ready(result)
+            Poll::Ready(Ok(written)) => {
+                let took = self.socket.took(written);
+                self.note(took, false);
+                if self.socket.holds() {
+                    // Pending: the next turn begins by flushing it.
+                    let _ = self.poll_socket(cx)?;
+                }
+                Poll::Ready(Ok(written))
             }
+            Poll::Ready(Err(error)) => Poll::Ready(Err(error)),
             Poll::Pending => {
-                self.blocked_since.get_or_insert_with(Instant::now);
+                let took = self.socket.took(0);
+                self.note(took, true);
                 Poll::Pending
             }
+        }
+    }
+
+    /// Ready once the socket holds nothing back.
+    fn poll_socket(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let flushed = match self.blocked_since {
+            None => self.socket.poll_flush(cx),
+            // Full on the edge of a unit. Whoever writes next would prepare it in vain, at each message that comes.
+            Some(_) => self.socket.poll_writable(cx),
+        };
+        let took = self.socket.took(0);
+        self.note(took, flushed.is_pending());
+        if flushed.is_ready() {
+            self.blocked_since = None;
+        }
+        flushed
+    }
+
+    /// Notes whether the other side took something, and whether something waits for it.
+    fn note(&mut self, took: bool, waits: bool) {
+        if took {
+            self.wrote = true;
+            self.blocked_since = None;
+        }
+        if waits {
+            self.blocked_since.get_or_insert_with(Instant::now);
         }
     }
 }

@@ -97,6 +97,7 @@ fn in_words(report: &Report) -> String {
     };
     let _ = writeln!(out, "{GOOD}ok{GOOD:#}  this configuration can be used {DIM}(from {from}){DIM:#}\n");
     line(&mut out, "clients connect to", &report.listen);
+    line(&mut out, "TLS", &report.tls);
     let monitoring = report.ops_listen.as_deref().unwrap_or("the same address; /metrics needs an API key");
     line(&mut out, "monitoring connects to", monitoring);
     line(&mut out, "broker", &format!("{}: {}", report.broker, report.promise));

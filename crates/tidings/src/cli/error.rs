@@ -63,6 +63,12 @@ fn advice(error: &anyhow::Error) -> Option<String> {
             client::Error::Unexpected(_) => {
                 "check that --url names a Tidings node of this version".to_owned()
             }
+            client::Error::Untrusted(why) if why.contains("certificate") => {
+                "name the certificate of a private CA with --ca or TIDINGS_CA, and the host as it stands in the \
+                 server's certificate"
+                    .to_owned()
+            }
+            client::Error::Untrusted(_) => "begin --url with http:// if this node has no [tls]".to_owned(),
             client::Error::Unsendable(_) => "see this command's --help".to_owned(),
         })
     })
@@ -83,6 +89,7 @@ fn after_refusal(code: &str) -> String {
         "too-many-channels" => {
             "name fewer channels, or raise limits.connection_channels in the node's configuration"
         }
+        "tls-required" => "begin --url with https://",
         "too-large" => "send less at once, or raise limits.message_bytes in the node's configuration",
         "bad-json" => "mend the JSON, or publish it as text with --text",
         code => return format!("look up `{code}` in docs/errors.md"),

@@ -57,7 +57,8 @@ async fn serve(config: &Config, files: u64) -> anyhow::Result<()> {
     let address = node.address();
     tracing::info!(%address, connections_max = files.saturating_sub(FILES_ASIDE), broker = "memory", "listening");
     if config.dev {
-        say_where(&format!("http://{address}/"));
+        let scheme = if config.tls.files().is_some() { "https" } else { "http" };
+        say_where(&format!("{scheme}://{address}/"));
     }
     let signal = node::stop_signal().await?;
     tracing::info!(signal, "shutting down: clients are told to come back with their cursors");

@@ -1,5 +1,7 @@
 //! Which node a client command talks to, and as whom.
 
+use std::path::PathBuf;
+
 use clap::Args;
 use url::Url;
 
@@ -14,6 +16,9 @@ pub struct Target {
     /// An API key or a client token.
     #[arg(long, env = "TIDINGS_TOKEN", hide_env_values = true)]
     pub token: Option<String>,
+    /// A PEM file with the certificate of a private CA, trusted beside this system's, for https:// URLs.
+    #[arg(long, env = "TIDINGS_CA", value_name = "FILE")]
+    pub ca: Option<PathBuf>,
 }
 
 impl Target {
@@ -21,10 +26,15 @@ impl Target {
     ///
     /// # Errors
     ///
-    /// If the URL or the token cannot be used; nothing is connected yet.
+    /// If the URL, the token or the CA cannot be used; nothing is connected yet.
     pub fn endpoint(&self) -> Result<Endpoint, client::Error> {
         let token = self.token.as_deref().filter(|token| !token.trim().is_empty());
-        Endpoint::new(self.url.clone(), token)
+        let ca = self.ca.as_ref().map(|file| {
+            let cannot =
+                |error| client::Error::Unsendable(format!("cannot read {}: {error}", file.display()));
+            std::fs::read(file).map_err(cannot)
+        });
+        Endpoint::trusting(self.url.clone(), token, ca.transpose()?.as_deref())
     }
 }
 

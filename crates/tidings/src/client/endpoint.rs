@@ -8,13 +8,17 @@ use reqwest::{RequestBuilder, Response};
 use url::Url;
 
 use super::ITEM_BYTES_MAX;
-use super::error::{Cut, Error, Problem, describe};
+use super::error::{Cut, Error, Problem, describe, untrusted};
 
 /// What a client calls itself.
 pub(super) const USER_AGENT: &str = concat!("tidings/", env!("CARGO_PKG_VERSION"));
 
 /// How long a connection may take to come about.
 const CONNECT_MAX: Duration = Duration::from_secs(10);
+
+/// How long a shared connection may be silent before it is asked whether it lives, and then again.
+#[cfg(feature = "client-tls")]
+const PING_EVERY: Duration = Duration::from_secs(10);
 
 /// How long an answer may take that is not held back on purpose.
 pub(super) const ANSWER_MAX: Duration = Duration::from_secs(30);
@@ -25,16 +29,27 @@ pub struct Endpoint {
     base: Url,
     auth: Option<HeaderValue>,
     http: reqwest::Client,
+    #[cfg(feature = "client-tls")]
+    tls: std::sync::Arc<rustls::ClientConfig>,
 }
 
 impl Endpoint {
     /// An endpoint for the node (or what stands before it) at `base`, `http:` or `https:`; a path
-    /// in it is kept. `token` is an API key or a client token.
+    /// in it is kept. `token` is an API key or a client token. Over TLS the roots of the system are trusted.
     ///
     /// # Errors
     ///
     /// [`Error::Unsendable`] for another scheme, or a token that no header can carry.
     pub fn new(base: Url, token: Option<&str>) -> Result<Self, Error> {
+        Self::trusting(base, token, None)
+    }
+
+    /// The same, trusting the certificates of `ca` (PEM) beside the system's.
+    ///
+    /// # Errors
+    ///
+    /// As [`Endpoint::new`], or [`Error::Unsendable`] for a `ca` that holds no certificate.
+    pub fn trusting(base: Url, token: Option<&str>, ca: Option<&[u8]>) -> Result<Self, Error> {
         if !matches!(base.scheme(), "http" | "https") {
             return Err(Error::Unsendable(format!("the URL {base} is neither http:// nor https://")));
         }
@@ -46,11 +61,19 @@ impl Endpoint {
         }
         let builder = reqwest::Client::builder().user_agent(USER_AGENT).connect_timeout(CONNECT_MAX);
         #[cfg(feature = "client-tls")]
-        let builder = with_tls(builder, base.scheme() == "https");
+        let (builder, tls) = with_tls(builder, ca, base.scheme() == "https")?;
+        #[cfg(not(feature = "client-tls"))]
+        let _ = ca;
         let http = builder
             .build()
             .map_err(|error| Error::Unsendable(format!("no HTTP client: {}", describe(&error))))?;
-        Ok(Self { base, auth, http })
+        Ok(Self {
+            base,
+            auth,
+            http,
+            #[cfg(feature = "client-tls")]
+            tls,
+        })
     }
 
     /// The URL of a path, whose segments are escaped.
@@ -75,6 +98,12 @@ impl Endpoint {
         self.auth.as_ref()
     }
 
+    /// How a WebSocket speaks TLS.
+    #[cfg(feature = "client-tls")]
+    pub(super) fn tls(&self) -> std::sync::Arc<rustls::ClientConfig> {
+        self.tls.clone()
+    }
+
     pub(super) fn request(&self, method: Method, url: Url) -> RequestBuilder {
         let request = self.http.request(method, url);
         match &self.auth {
@@ -91,7 +120,9 @@ impl Endpoint {
     pub async fn post_json(&self, path: &[&str], body: &serde_json::Value) -> Result<Vec<u8>, Error> {
         let request = self.request(Method::POST, self.url(path)).header(CONTENT_TYPE, "application/json");
         let unreachable = |error: &reqwest::Error| {
-            Error::Unreachable(format!("cannot reach {}: {}", self.name(), describe(error)))
+            untrusted(error).unwrap_or_else(|| {
+                Error::Unreachable(format!("cannot reach {}: {}", self.name(), describe(error)))
+            })
         };
         let response = request.timeout(ANSWER_MAX).body(body.to_string()).send().await;
         let response = response.map_err(|error| unreachable(&error))?;
@@ -105,15 +136,23 @@ impl Endpoint {
     }
 }
 
+/// Gives the same configuration for WebSockets, which are HTTP/1.1 alone.
 #[cfg(feature = "client-tls")]
-fn with_tls(builder: reqwest::ClientBuilder, is_needed: bool) -> reqwest::ClientBuilder {
-    // The provider may be there already: another endpoint's, and just as good.
-    let _ = rustls::crypto::ring::default_provider().install_default();
-    if is_needed {
-        return builder;
-    }
-    // The system's certificates would be loaded even so, and a small container has none.
-    builder.tls_certs_only(std::iter::empty())
+fn with_tls(
+    builder: reqwest::ClientBuilder,
+    ca: Option<&[u8]>,
+    is_needed: bool,
+) -> Result<(reqwest::ClientBuilder, std::sync::Arc<rustls::ClientConfig>), Error> {
+    let config = super::tls::config(ca, is_needed)?;
+    let mut multiplexed = config.clone();
+    multiplexed.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
+    // A dead connection that is shared must be found out, or each new request would go there again.
+    let builder = builder
+        .tls_backend_preconfigured(multiplexed)
+        .http2_keep_alive_interval(PING_EVERY)
+        .http2_keep_alive_timeout(PING_EVERY)
+        .http2_keep_alive_while_idle(true);
+    Ok((builder, config.into()))
 }
 
 /// The body of a response, of at most `max` bytes.

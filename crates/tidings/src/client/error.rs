@@ -15,6 +15,8 @@ pub enum Error {
     Unreachable(String),
     /// The answer is not what Tidings says, or larger than a client takes.
     Unexpected(String),
+    /// TLS says that this is not the server that was named, or no TLS server at all.
+    Untrusted(String),
     /// The request cannot be sent as it is.
     Unsendable(String),
 }
@@ -23,7 +25,9 @@ impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Refused(problem) => problem.fmt(f),
-            Self::Unreachable(why) | Self::Unexpected(why) | Self::Unsendable(why) => f.write_str(why),
+            Self::Unreachable(why) | Self::Unexpected(why) | Self::Untrusted(why) | Self::Unsendable(why) => {
+                f.write_str(why)
+            }
         }
     }
 }
@@ -123,8 +127,44 @@ impl Cut {
 
     /// What a failed request means.
     pub(super) fn from_reqwest(error: &reqwest::Error) -> Self {
+        if let Some(error) = untrusted(error) {
+            return Self::Final(error);
+        }
         let blame = if error.is_connect() { Blame::Network } else { Blame::Transport };
         Self::Again { why: describe(error), hint: None, blame }
+    }
+}
+
+/// The error that a failed handshake is, if TLS is to blame and trying again would not mend it.
+pub(super) fn untrusted(error: &(dyn std::error::Error + 'static)) -> Option<Error> {
+    let mut next = Some(error);
+    let found = loop {
+        let error = next?;
+        if let Some(found) = error.downcast_ref::<rustls::Error>() {
+            break found;
+        }
+        // An io::Error hides what it was made of from `source`.
+        next = match error.downcast_ref::<std::io::Error>().and_then(std::io::Error::get_ref) {
+            Some(inner) => Some(inner),
+            None => error.source(),
+        };
+    };
+    match found {
+        rustls::Error::InvalidCertificate(why) => {
+            // What `openssl req -x509` makes is marked as a CA's, which may sign and not serve.
+            let why = match format!("{why:?}").contains("CaUsedAsEndEntity") {
+                true => {
+                    "it is the certificate of a CA; make one for the server, with basicConstraints CA:FALSE"
+                        .into()
+                }
+                false => why.to_string(),
+            };
+            Some(Error::Untrusted(format!("the server's certificate is not trusted: {why}")))
+        }
+        rustls::Error::InvalidMessage(_) => {
+            Some(Error::Untrusted("the server does not speak TLS at this port".to_owned()))
+        }
+        _ => None,
     }
 }
 

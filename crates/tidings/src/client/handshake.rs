@@ -12,7 +12,7 @@ use tokio_tungstenite::{MaybeTlsStream, WebSocketStream};
 use url::Url;
 
 use super::endpoint::{ANSWER_MAX, USER_AGENT, refusal};
-use super::error::{Blame, Cut, Error, Problem, describe};
+use super::error::{Blame, Cut, Error, Problem, describe, untrusted};
 use super::silence::Watched;
 use super::{Endpoint, ITEM_BYTES_MAX, Timing};
 
@@ -89,8 +89,10 @@ async fn handshake(
         .max_message_size(Some(ITEM_BYTES_MAX))
         .max_frame_size(Some(ITEM_BYTES_MAX));
     #[cfg(feature = "client-tls")]
+    let connector = tokio_tungstenite::Connector::Rustls(endpoint.tls());
+    #[cfg(feature = "client-tls")]
     let (socket, response) =
-        tokio_tungstenite::client_async_tls_with_config(request, tcp, Some(config), None).await?;
+        tokio_tungstenite::client_async_tls_with_config(request, tcp, Some(config), Some(connector)).await?;
     #[cfg(not(feature = "client-tls"))]
     let (socket, response) =
         tokio_tungstenite::client_async_with_config(request, MaybeTlsStream::Plain(tcp), Some(config))
@@ -116,6 +118,7 @@ pub(super) fn lost(error: &WsError) -> Cut {
         WsError::Protocol(error @ ProtocolError::SecWebSocketSubProtocolError(_)) => {
             Cut::Unfit(Error::Unexpected(error.to_string()))
         }
+        error if let Some(why) = untrusted(error) => Cut::Final(why),
         WsError::Url(error) => Cut::Final(Error::Unsendable(error.to_string())),
         error => Cut::lost(describe(error)),
     }

@@ -35,6 +35,8 @@ mod silence;
 mod sse;
 #[cfg(test)]
 mod tests;
+#[cfg(feature = "client-tls")]
+mod tls;
 mod ws;
 
 use std::time::Duration;

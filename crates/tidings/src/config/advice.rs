@@ -1,7 +1,9 @@
 //! What may be a mistake, and what is worth knowing. Neither stops a node.
 
+use tidings_core::Clock;
+
 use super::namespace::{Publish, Subscribe};
-use super::{Config, NamespaceConfig, Secret};
+use super::{Config, NamespaceConfig, Pair, Secret};
 
 /// RFC 7518 asks for a key as long as the hash: 32 bytes for HS256.
 const SECRET_BYTES_MIN: usize = 32;
@@ -16,6 +18,12 @@ pub(super) fn warnings(config: &Config) -> Vec<String> {
         warnings.push("no namespace is declared, so there is no channel: add [namespaces.default]".into());
     }
     secrets(config, &mut warnings);
+    if let Some(files) = config.tls.files()
+        && let Ok(pair) = Pair::load(&files.certificate, &files.key)
+    {
+        let now_ms = Clock::system().now_ms();
+        warnings.extend(pair.warning(now_ms).map(|warning| format!("{} {warning}", files.certificate)));
+    }
     if !config.dev {
         rights(config, &mut warnings);
     }
@@ -87,9 +95,9 @@ pub(super) fn notes(config: &Config) -> Vec<String> {
             "--dev: a request from this machine without credentials has the rights of an API key".into(),
         );
     }
-    if !config.listen.ip().is_loopback() {
+    if !config.listen.ip().is_loopback() && config.tls.files().is_none() {
         notes.push(format!(
-            "{} takes plain HTTP from other machines: put a proxy with TLS before it, or tokens can be read on the way",
+            "{} takes plain HTTP from other machines: set [tls], or put a proxy with TLS before it, or tokens can be read on the way",
             config.listen
         ));
     }

@@ -18,7 +18,7 @@ use super::shape::{ROOT, Shape};
 const PREFIX: &str = "TIDINGS_";
 
 /// Variables that belong to the command line and not to a node's configuration.
-const CLIENT: [&str; 4] = ["TIDINGS_CONFIG", "TIDINGS_SECRET", "TIDINGS_TOKEN", "TIDINGS_URL"];
+const CLIENT: [&str; 5] = ["TIDINGS_CA", "TIDINGS_CONFIG", "TIDINGS_SECRET", "TIDINGS_TOKEN", "TIDINGS_URL"];
 
 /// The variables whose name begins with `TIDINGS_`.
 #[derive(Clone, Default)]

@@ -4,7 +4,7 @@ use serde::Serialize;
 
 use tidings_core::{Delivery, Namespace, Publish, Retain, Subscribe};
 
-use super::{Loaded, Period, advice};
+use super::{Config, Loaded, Pair, Period, advice};
 
 /// What a configuration means.
 #[derive(Debug, Clone, Serialize)]
@@ -13,6 +13,8 @@ pub struct Report {
     pub sources: Vec<String>,
     /// Where clients connect.
     pub listen: String,
+    /// Whether they speak TLS, and until when.
+    pub tls: String,
     /// Where monitoring connects, if elsewhere.
     pub ops_listen: Option<String>,
     /// What keeps the channels.
@@ -62,6 +64,7 @@ impl Report {
         Report {
             sources: loaded.sources.clone(),
             listen: config.listen.to_string(),
+            tls: tls(config),
             ops_listen: config.ops_listen.map(|address| address.to_string()),
             broker: config.broker.kind.as_str().to_owned(),
             promise: format!(
@@ -149,6 +152,15 @@ impl NamespaceReport {
             ("presence", self.presence),
         ]
     }
+}
+
+/// The certificate in words. It was read before; if that fails now it is gone since.
+fn tls(config: &Config) -> String {
+    let Some(files) = config.tls.files() else { return "off: plain HTTP/1.1".to_owned() };
+    let expires = Pair::load(&files.certificate, &files.key);
+    let expires =
+        expires.map_or_else(|_| "is gone since".to_owned(), |pair| format!("expires {}", pair.expires()));
+    format!("HTTP/2 and HTTP/1.1 with {}, which {expires}", files.certificate)
 }
 
 /// Milliseconds for people.

@@ -12,6 +12,7 @@
 //! written from it. A new key is one field here and one line in `example.toml`.
 
 mod advice;
+mod certificate;
 mod env;
 mod error;
 mod explain;
@@ -33,6 +34,7 @@ use std::net::{Ipv4Addr, SocketAddr};
 use schemars::JsonSchema;
 use serde::Deserialize;
 
+pub use certificate::{BadPair, Pair};
 pub use env::Env;
 pub use error::ConfigError;
 pub use explain::{NamespaceReport, Report};
@@ -41,7 +43,7 @@ pub use namespace::{Compact, Delivery, NamespaceConfig, Publish, RetainConfig, S
 pub use reference::{EXAMPLE, reference, schema};
 pub use section::{
     AuthConfig, BrokerConfig, BrokerKind, CorsConfig, JwtConfig, LimitsConfig, LogConfig, LogFormat,
-    WebSocketConfig,
+    TlsConfig, TlsFiles, WebSocketConfig,
 };
 pub use value::{Address, Period, Secret, Size};
 
@@ -85,6 +87,9 @@ pub struct Config {
     /// Who is who. A namespace says what each may do.
     pub auth: AuthConfig,
 
+    /// TLS on `listen`. Without it clients speak plain HTTP.
+    pub tls: TlsConfig,
+
     /// Which web pages may use this server.
     pub cors: CorsConfig,
 
@@ -120,6 +125,7 @@ impl Default for Config {
             dedupe: Period::secs(120),
             broker: BrokerConfig::default(),
             auth: AuthConfig::default(),
+            tls: TlsConfig::default(),
             cors: CorsConfig::default(),
             limits: LimitsConfig::default(),
             log: LogConfig::default(),

@@ -1,4 +1,4 @@
-//! The sections that are not namespaces: `[broker]`, `[auth]`, `[cors]`, `[limits]`, `[log]`.
+//! The sections that are not namespaces: `[broker]`, `[auth]`, `[tls]`, `[cors]`, `[limits]`, `[log]`.
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -71,6 +71,34 @@ pub struct JwtConfig {
 
     /// Where the public keys of tokens are fetched (JWKS). Not in this version yet.
     pub jwks_url: Option<String>,
+}
+
+/// `[tls]`: the certificate of `listen`, which then speaks HTTPS alone: HTTP/2 and HTTP/1.1, as
+/// the client chooses. Both keys are needed. The files are read again on SIGHUP, and within a
+/// minute after one of them has changed: new connections get the new certificate, open ones
+/// live on, and a pair that cannot be used is refused with a line in the log. `ops_listen` stays
+/// plain HTTP.
+#[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct TlsConfig {
+    /// A PEM file with the certificate of this server, followed by those that signed it, but the
+    /// root. A path begins at the folder that the node is started in. To try it out: `openssl req
+    /// -x509 -newkey rsa:2048 -nodes -keyout key.pem -out cert.pem -subj /CN=localhost -addext
+    /// subjectAltName=DNS:localhost -addext basicConstraints=critical,CA:FALSE`.
+    pub certificate: Option<String>,
+
+    /// A PEM file with the certificate's private key, without a passphrase. Let only the node
+    /// read it.
+    pub key: Option<String>,
+}
+
+/// Both files of `[tls]`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TlsFiles {
+    /// The certificate and those that signed it.
+    pub certificate: String,
+    /// Its private key.
+    pub key: String,
 }
 
 /// `[cors]`: which web pages may use this server.
@@ -197,6 +225,14 @@ impl BrokerKind {
             BrokerKind::Nats => "nats",
             BrokerKind::Kafka => "kafka",
         }
+    }
+}
+
+impl TlsConfig {
+    /// Both files, if TLS is on.
+    pub fn files(&self) -> Option<TlsFiles> {
+        let (certificate, key) = self.certificate.clone().zip(self.key.clone())?;
+        Some(TlsFiles { certificate, key })
     }
 }
 

@@ -4,9 +4,10 @@ use tracing_subscriber::filter::EnvFilter;
 use url::Url;
 
 use super::Config;
+use super::certificate::Pair;
 use super::error::{ConfigError, Problem};
 use super::place::{Places, nearest, shown};
-use super::section::{AuthConfig, BrokerConfig, BrokerKind};
+use super::section::{AuthConfig, BrokerConfig, BrokerKind, TlsConfig};
 
 /// Most bytes that the name of a namespace may have: what is left of 255 names channels.
 const NAME_BYTES_MAX: usize = 100;
@@ -26,6 +27,7 @@ fn check(config: &Config) -> Result<(), Found> {
     addresses(config)?;
     broker(&config.broker)?;
     auth(&config.auth)?;
+    tls(&config.tls)?;
     for origin in &config.cors.origins {
         check_origin(origin, config.cors.origins.len())
             .map_err(|problem| (path(&["cors", "origins"]), problem))?;
@@ -114,6 +116,23 @@ fn auth(auth: &AuthConfig) -> Result<(), Found> {
         ));
     }
     Ok(())
+}
+
+/// One file alone is a mistake; two must be read and belong together.
+fn tls(tls: &TlsConfig) -> Result<(), Found> {
+    let alone = |given: &str, missing: &str| {
+        let what = format!("is not set, and `tls.{given}` is: TLS needs both");
+        Err(found(&["tls", missing], what, format!("set {missing} to a PEM file, or take {given} out")))
+    };
+    match (&tls.certificate, &tls.key) {
+        (None, None) => Ok(()),
+        (Some(_), None) => alone("certificate", "key"),
+        (None, Some(_)) => alone("key", "certificate"),
+        (Some(certificate), Some(key)) => match Pair::load(certificate, key) {
+            Ok(_) => Ok(()),
+            Err(bad) => Err((path(&["tls", bad.key]), bad.problem)),
+        },
+    }
 }
 
 /// A namespace has the alphabet of a channel without `:`.

@@ -9,6 +9,8 @@ use axum::Router;
 use tokio::net::{TcpListener, TcpSocket};
 use tokio::sync::watch;
 
+use super::certificates::Certificates;
+
 /// A bound socket.
 pub(super) struct Listener {
     inner: TcpListener,
@@ -49,18 +51,37 @@ impl Listener {
     /// Serves connections while the process lives. A node that drains still
     /// accepts, to say so: to a load balancer that asks, and to clients that come too late.
     ///
-    /// Who takes nothing of an answer for `max_lag` is let go.
-    pub(super) fn serve(self, router: Router, max_lag: Duration, drain: Arc<watch::Sender<bool>>) {
-        tokio::spawn(async move { self.accept(router, max_lag, &drain).await });
+    /// With `certificates` it speaks TLS. Who takes nothing of an answer for `max_lag` is let go.
+    pub(super) fn serve(
+        self,
+        router: Router,
+        certificates: Option<Certificates>,
+        max_lag: Duration,
+        drain: Arc<watch::Sender<bool>>,
+    ) {
+        tokio::spawn(async move { self.accept(router, certificates, max_lag, &drain).await });
     }
 
-    async fn accept(&self, router: Router, max_lag: Duration, drain: &watch::Sender<bool>) {
+    async fn accept(
+        &self,
+        router: Router,
+        certificates: Option<Certificates>,
+        max_lag: Duration,
+        drain: &watch::Sender<bool>,
+    ) {
         loop {
             match self.inner.accept().await {
                 Ok((stream, _)) => {
                     // Without it a message waits for the acknowledgement of the one before. A socket that is gone already needs none.
                     let _ = stream.set_nodelay(true);
-                    tokio::spawn(tidings_doors::serve(stream, router.clone(), max_lag, drain.subscribe()));
+                    let (router, drain) = (router.clone(), drain.subscribe());
+                    match &certificates {
+                        None => tokio::spawn(tidings_doors::serve(stream, router, max_lag, drain)),
+                        Some(certificates) => {
+                            let config = certificates.current();
+                            tokio::spawn(tidings_doors::serve_tls(stream, config, router, max_lag, drain))
+                        }
+                    };
                 }
                 Err(error) => {
                     tracing::warn!(%error, "cannot accept a connection");

@@ -1,5 +1,6 @@
 //! A node: the parts joined, and the order in which they start and stop.
 
+mod certificates;
 mod demo;
 mod dev;
 mod listener;
@@ -20,6 +21,7 @@ use tokio::sync::watch;
 
 use crate::config::Config;
 
+use certificates::Certificates;
 use listener::Listener;
 pub use logging::log_to_stderr;
 use ops::Ops;
@@ -65,14 +67,15 @@ impl Node {
         let router = tidings_doors::shared(router, doors.clone());
         let listener = Listener::bind(*config.listen)?;
         let address = listener.address();
-        listener.serve(router, *config.max_lag, drain.clone());
+        let certificates = config.tls.files().map(Certificates::watch).transpose()?;
+        listener.serve(router, certificates, *config.max_lag, drain.clone());
         let ops_address = match &config.ops_listen {
             None => None,
             Some(address) => {
                 let listener = Listener::bind(**address)?;
                 let address = listener.address();
                 let router = tidings_doors::shared(ops::router(ops.clone(), true), doors);
-                listener.serve(router, *config.max_lag, drain.clone());
+                listener.serve(router, None, *config.max_lag, drain.clone());
                 Some(address)
             }
         };

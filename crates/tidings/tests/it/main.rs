@@ -23,4 +23,5 @@ mod slow;
 mod socket;
 mod stop;
 mod time;
+mod tls;
 mod transports;

@@ -86,6 +86,11 @@ impl Process {
         kill_process(Pid::from_child(&self.child), Signal::TERM).unwrap();
     }
 
+    /// Asks it to read its files again.
+    pub fn hang_up(&self) {
+        kill_process(Pid::from_child(&self.child), Signal::HUP).unwrap();
+    }
+
     /// How it ended.
     pub async fn ended(&mut self) -> ExitStatus {
         for _ in 0..LOOKS_MAX {

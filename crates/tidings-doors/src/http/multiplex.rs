@@ -1,0 +1,184 @@
+//! Serving a connection of HTTP/2 (RFC 9113): many requests at once on one socket.
+//!
+//! Nothing is taken over here: each reply, an event stream's too, is a body that
+//! hyper writes while the peer's flow-control window is open.
+
+use std::convert::Infallible;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use axum::Router;
+use axum::body::{Body, Bytes};
+use http::header::{HOST, HeaderValue};
+use http::{Request, Response};
+use http_body::{Frame, SizeHint};
+use hyper::body::Incoming;
+use hyper::server::conn::http2;
+use hyper::service::service_fn;
+use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use tokio::sync::watch;
+use tower_service::Service;
+
+use crate::http::takeover::{FIRST_WORD_WAIT, HEAD_WAIT};
+use crate::stream::Socket;
+
+/// Requests under way at once on a connection, event streams among them.
+const STREAMS_MAX: u32 = 1_000;
+/// All headers of a request; HTTP/1.1 has the same limit.
+const HEADERS_BYTES_MAX: u32 = 64 * 1024;
+/// What hyper keeps of one reply beyond the piece that it was given last.
+const REPLY_BUFFER_BYTES: usize = 16 * 1024;
+/// What may be on its way in one request's body, and in all of a connection.
+const REQUEST_WINDOW_BYTES: u32 = 256 * 1024;
+const CONNECTION_WINDOW_BYTES: u32 = 1024 * 1024;
+/// After so much silence the peer is asked whether it lives.
+const PING_EVERY: Duration = Duration::from_secs(20);
+/// And is taken for dead after so long. Long, since the answer waits behind what a slow line still has to carry.
+const PONG_WAIT: Duration = Duration::from_secs(30);
+
+/// The requests of a connection: how many have come, and how many are not answered in full.
+#[derive(Default)]
+struct Requests {
+    came: AtomicUsize,
+    open: AtomicUsize,
+}
+
+/// One request that is not answered in full.
+struct OpenRequest(Arc<Requests>);
+
+/// The body of a reply, with the request that it answers.
+struct Reply {
+    body: Body,
+    _request: OpenRequest,
+}
+
+/// Serves one connection until it ends: the peer goes, is dead, or has been
+/// idle for 75 to 150 s. When `drain` turns true the peer is told to come no more
+/// (GOAWAY), and the connection ends with its last reply.
+pub(super) async fn serve(socket: Socket, router: Router, mut drain: watch::Receiver<bool>) {
+    let requests = Arc::<Requests>::default();
+    let counted = requests.clone();
+    let service = service_fn(move |request| reply(router.clone(), request, OpenRequest::new(&counted)));
+    let mut connection = std::pin::pin!(builder().serve_connection(TokioIo::new(socket), service));
+    let came = requests.clone();
+    let mut leaving = std::pin::pin!(async move {
+        // An error means that the node is gone, which is as good as draining.
+        let _ = drain.wait_for(|drain| *drain).await;
+        // Who comes only now comes for an answer.
+        if came.came.load(Ordering::Relaxed) == 0 {
+            tokio::time::sleep(FIRST_WORD_WAIT).await;
+        }
+    });
+    let mut idle = std::pin::pin!(requests.idle());
+    let mut ending = false;
+    let served = std::future::poll_fn(|cx| {
+        if !ending && (leaving.as_mut().poll(cx).is_ready() || idle.as_mut().poll(cx).is_ready()) {
+            ending = true;
+            connection.as_mut().graceful_shutdown();
+        }
+        connection.as_mut().poll(cx)
+    });
+    if let Err(error) = served.await {
+        tracing::debug!(%error, "an HTTP/2 connection broke off");
+    }
+}
+
+/// A flood of resets is bounded by hyper's defaults (CVE-2023-44487, CVE-2025-8671).
+fn builder() -> http2::Builder<TokioExecutor> {
+    let mut builder = http2::Builder::new(TokioExecutor::new());
+    builder
+        .timer(TokioTimer::new())
+        .max_concurrent_streams(STREAMS_MAX)
+        .max_header_list_size(HEADERS_BYTES_MAX)
+        .max_send_buf_size(REPLY_BUFFER_BYTES)
+        .initial_stream_window_size(REQUEST_WINDOW_BYTES)
+        .initial_connection_window_size(CONNECTION_WINDOW_BYTES)
+        .keep_alive_interval(PING_EVERY)
+        .keep_alive_timeout(PONG_WAIT);
+    builder
+}
+
+async fn reply(
+    mut router: Router,
+    mut request: Request<Incoming>,
+    open: OpenRequest,
+) -> Result<Response<Body>, Infallible> {
+    // Doors know HTTP/1.1, where the authority is the Host (RFC 9113 section 8.3.1).
+    let authority = request.uri().authority().and_then(|name| HeaderValue::from_str(name.as_str()).ok());
+    if let Some(authority) = authority {
+        request.headers_mut().insert(HOST, authority);
+    }
+    let response = router.call(request.map(Body::new)).await?;
+    Ok(response.map(|body| Body::new(Reply { body, _request: open })))
+}
+
+impl Requests {
+    /// Ready once there was no request for [`HEAD_WAIT`], or up to twice that.
+    async fn idle(&self) {
+        let mut came = 0;
+        loop {
+            tokio::time::sleep(HEAD_WAIT).await;
+            let now = self.came.load(Ordering::Relaxed);
+            if now == came && self.open.load(Ordering::Relaxed) == 0 {
+                return;
+            }
+            came = now;
+        }
+    }
+}
+
+impl OpenRequest {
+    fn new(requests: &Arc<Requests>) -> Self {
+        requests.came.fetch_add(1, Ordering::Relaxed);
+        requests.open.fetch_add(1, Ordering::Relaxed);
+        OpenRequest(requests.clone())
+    }
+}
+
+impl Drop for OpenRequest {
+    fn drop(&mut self) {
+        self.0.open.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+impl http_body::Body for Reply {
+    type Data = Bytes;
+    type Error = axum::Error;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
+        Pin::new(&mut self.body).poll_frame(cx)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn a_connection_is_idle_once_nothing_is_open_and_nothing_comes() {
+        let requests = Arc::<Requests>::default();
+        let mut idle = std::pin::pin!(requests.idle());
+        let mut waits =
+            async |seconds| tokio::time::timeout(Duration::from_secs(seconds), idle.as_mut()).await.is_err();
+        let stream = OpenRequest::new(&requests);
+        assert!(waits(3_600).await);
+        drop(OpenRequest::new(&requests));
+        drop(stream);
+        assert!(waits(75).await, "a request has come since the last look");
+        assert!(!waits(150).await);
+    }
+}
