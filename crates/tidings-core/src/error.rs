@@ -217,7 +217,9 @@ impl Code {
             Code::Draining => {
                 "connect again: another node, or this one once restarted, continues at your cursor"
             }
-            Code::Forbidden => "get a token that lists this channel, or change the namespace's rights",
+            Code::Forbidden => {
+                "use a token that lists the channel or an API key that has the right, or change the configuration"
+            }
             Code::IdempotencyFull => "try again later, or raise limits.idempotency_keys",
             Code::Lagged => "connect again with your cursor, and read faster",
             Code::MethodNotAllowed => "use a method that the Allow header names",

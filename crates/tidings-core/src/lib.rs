@@ -61,6 +61,6 @@ pub use policy::{Delivery, Namespace, Policy, Publish, Subscribe};
 pub use presence::{Present, Roster};
 pub use reader::Item;
 pub use session::{
-    Batch, Client, Credentials, End, Fact, From, Identity, Keys, Read, Session, Stopped, Subscription, Want,
-    Writer,
+    ApiKey, Backend, Batch, Client, Credentials, End, Fact, From, Identity, Keys, PublicKey, Read, Rights,
+    Session, Stopped, Subscription, Tokens, Unusable, Want, Writer,
 };

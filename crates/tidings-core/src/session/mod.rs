@@ -20,7 +20,9 @@ use crate::policy::{Namespace, Publish, Subscribe};
 use crate::presence::Roster;
 use crate::reader::Reader;
 
-pub use identity::{Client, Credentials, Identity, Keys};
+pub use identity::{
+    ApiKey, Backend, Client, Credentials, Identity, Keys, PublicKey, Rights, Tokens, Unusable,
+};
 pub use page::Read;
 use start::Place;
 pub use start::{From, Want};
@@ -49,7 +51,7 @@ impl Session {
     pub fn expires_ms(&self) -> Option<u64> {
         match &self.identity {
             Identity::Client(client) => Some(client.expires_ms),
-            Identity::Anonymous | Identity::Backend => None,
+            Identity::Anonymous | Identity::Backend(_) => None,
         }
     }
 
@@ -89,10 +91,11 @@ impl Session {
         error.stored(Stored::No)
     }
 
-    /// Checks the right to administer: an API key.
+    /// Checks the right to administer: an API key that has it.
     pub fn may_administer(&self) -> Result<()> {
         match &self.identity {
-            Identity::Backend => Ok(()),
+            Identity::Backend(backend) if backend.rights.administer => Ok(()),
+            Identity::Backend(_) => Err(lacks("administer")),
             Identity::Anonymous => Err(no_credentials("this needs an API key")),
             Identity::Client(_) => {
                 Err(Error::new(Code::Forbidden, "this needs an API key; a client's token is not enough"))
@@ -104,7 +107,8 @@ impl Session {
     pub fn writer(&self, channel: &Channel) -> Result<Writer> {
         let namespace = self.hub.policy.of(channel)?;
         let allowed = match (&self.identity, namespace.publish) {
-            (Identity::Backend, _) | (Identity::Client(_), Publish::User) => true,
+            (Identity::Backend(backend), _) if !backend.rights.publish => return Err(lacks("publish")),
+            (Identity::Backend(_), _) | (Identity::Client(_), Publish::User) => true,
             (Identity::Anonymous, _) => {
                 return Err(no_credentials(&format!("publishing to `{channel}` needs credentials")));
             }
@@ -119,7 +123,7 @@ impl Session {
         }
         let from = match &self.identity {
             Identity::Client(client) => client.user.clone(),
-            Identity::Anonymous | Identity::Backend => None,
+            Identity::Anonymous | Identity::Backend(_) => None,
         };
         Ok(Writer { hub: self.hub.clone(), channel: channel.clone(), namespace, from })
     }
@@ -201,7 +205,9 @@ impl Session {
     fn may_subscribe(&self, channel: &Channel) -> Result<Arc<Namespace>> {
         let namespace = self.hub.policy.of(channel)?;
         let allowed = match (&self.identity, namespace.subscribe) {
-            (Identity::Backend, _) | (_, Subscribe::Public) | (Identity::Client(_), Subscribe::User) => true,
+            (_, Subscribe::Public) | (Identity::Client(_), Subscribe::User) => true,
+            (Identity::Backend(backend), _) if !backend.rights.read => return Err(lacks("read")),
+            (Identity::Backend(_), _) => true,
             (Identity::Anonymous, _) => {
                 return Err(no_credentials(&format!("reading `{channel}` needs credentials")));
             }
@@ -219,4 +225,8 @@ impl Session {
 
 fn no_credentials(detail: &str) -> Error {
     Error::new(Code::NoCredentials, detail)
+}
+
+fn lacks(right: &str) -> Error {
+    Error::new(Code::Forbidden, format!("this API key lacks the right `{right}`"))
 }

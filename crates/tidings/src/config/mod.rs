@@ -12,6 +12,7 @@
 //! written from it. A new key is one field here and one line in `example.toml`.
 
 mod advice;
+mod auth;
 mod env;
 mod error;
 mod explain;
@@ -33,15 +34,14 @@ use std::net::{Ipv4Addr, SocketAddr};
 use schemars::JsonSchema;
 use serde::Deserialize;
 
+pub use auth::{ApiKeyConfig, AuthConfig, JwtConfig, Plain, Right, public_key};
 pub use env::Env;
 pub use error::ConfigError;
 pub use explain::{NamespaceReport, Report};
 pub use load::{Flags, Loaded};
 pub use namespace::{Compact, Delivery, NamespaceConfig, Publish, RetainConfig, Subscribe};
 pub use reference::{EXAMPLE, reference, schema};
-pub use section::{
-    AuthConfig, BrokerConfig, BrokerKind, CorsConfig, JwtConfig, LimitsConfig, LogConfig, LogFormat,
-};
+pub use section::{BrokerConfig, BrokerKind, CorsConfig, LimitsConfig, LogConfig, LogFormat};
 pub use value::{Address, Period, Secret, Size};
 
 /// How a node runs.
