@@ -60,6 +60,8 @@ pub enum Code {
     BadKey,
     /// A query parameter or header cannot be understood.
     BadQuery,
+    /// The body of a revocation is not one.
+    BadRevocation,
     /// A `text/plain` body is not UTF-8.
     BadText,
     /// A credential was sent and is not valid.
@@ -88,7 +90,9 @@ pub enum Code {
     Overloaded,
     /// The namespace keeps no presence.
     PresenceOff,
-    /// The token was valid once.
+    /// The node holds as many revocations as it may.
+    RevocationsFull,
+    /// The token was valid once: it expired, or was revoked.
     TokenExpired,
     /// A message, line, frame or body is larger than the limit.
     TooLarge,
@@ -102,7 +106,7 @@ pub enum Code {
 
 impl Code {
     /// Every code, in the order of the alphabet.
-    pub const ALL: [Code; 28] = [
+    pub const ALL: [Code; 30] = [
         Code::BadBatch,
         Code::BadChannel,
         Code::BadCursor,
@@ -112,6 +116,7 @@ impl Code {
         Code::BadJson,
         Code::BadKey,
         Code::BadQuery,
+        Code::BadRevocation,
         Code::BadText,
         Code::BadToken,
         Code::BodyIncomplete,
@@ -126,6 +131,7 @@ impl Code {
         Code::OriginRefused,
         Code::Overloaded,
         Code::PresenceOff,
+        Code::RevocationsFull,
         Code::TokenExpired,
         Code::TooLarge,
         Code::TooManyChannels,
@@ -145,6 +151,7 @@ impl Code {
             Code::BadJson => "bad-json",
             Code::BadKey => "bad-key",
             Code::BadQuery => "bad-query",
+            Code::BadRevocation => "bad-revocation",
             Code::BadText => "bad-text",
             Code::BadToken => "bad-token",
             Code::BodyIncomplete => "body-incomplete",
@@ -159,6 +166,7 @@ impl Code {
             Code::OriginRefused => "origin-refused",
             Code::Overloaded => "overloaded",
             Code::PresenceOff => "presence-off",
+            Code::RevocationsFull => "revocations-full",
             Code::TokenExpired => "token-expired",
             Code::TooLarge => "too-large",
             Code::TooManyChannels => "too-many-channels",
@@ -179,6 +187,7 @@ impl Code {
             | Code::BadJson
             | Code::BadKey
             | Code::BadQuery
+            | Code::BadRevocation
             | Code::BadText
             | Code::MethodNotAllowed
             | Code::NotFound
@@ -194,7 +203,7 @@ impl Code {
             | Code::UnknownNamespace => Retry::AfterChange,
             Code::BodyIncomplete | Code::Lagged => Retry::After(0),
             Code::BrokerUnavailable | Code::Draining => Retry::After(2_000),
-            Code::IdempotencyFull | Code::Overloaded => Retry::After(10_000),
+            Code::IdempotencyFull | Code::Overloaded | Code::RevocationsFull => Retry::After(10_000),
         }
     }
 
@@ -210,6 +219,9 @@ impl Code {
             Code::BadJson => "send valid JSON, or name the right Content-Type",
             Code::BadKey => "use 1 to 255 bytes without control characters",
             Code::BadQuery => "correct the parameter that the detail names",
+            Code::BadRevocation => {
+                "send {\"user\":…} or {\"jti\":…}, and `until` in seconds since 1970 or as RFC 3339 in UTC"
+            }
             Code::BadText => "send UTF-8, or another Content-Type than text/plain to publish bytes",
             Code::BadToken => "get a new token, or send none",
             Code::BodyIncomplete => "send the body again, with the same Idempotency-Key",
@@ -230,6 +242,7 @@ impl Code {
             }
             Code::Overloaded => "come back later, or to another node",
             Code::PresenceOff => "set presence = true in the namespace",
+            Code::RevocationsFull => "revoke for a shorter time (`until`), or wait until others have ended",
             Code::TokenExpired => "get a new token and connect again with your cursor",
             Code::TooLarge => "send less at once, or raise limits.message_bytes",
             Code::TooManyChannels => "ask for at most 100 channels in one request",

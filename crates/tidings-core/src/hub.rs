@@ -17,7 +17,8 @@ use crate::log::Channel;
 use crate::metrics::Metrics;
 use crate::policy::Policy;
 use crate::presence::Presence;
-use crate::session::{Credentials, Keys, Session};
+use crate::revocation::Revocations;
+use crate::session::{Credentials, Identity, Keys, Session};
 
 /// What a hub is made of.
 pub struct Parts {
@@ -66,6 +67,7 @@ pub(crate) struct Shared {
     pub(crate) limits: Limits,
     pub(crate) feeds: Feeds,
     pub(crate) presence: Presence,
+    pub(crate) revocations: Arc<Revocations>,
     pub(crate) ids: Ids,
     /// The bell of each live subscription, to wake it when the node drains.
     pub(crate) bells: Mutex<Slab<Arc<Bell>>>,
@@ -87,6 +89,7 @@ impl Hub {
         let shared = Arc::new(Shared {
             feeds: Feeds::new(broker.clone(), limits.feeds),
             presence: Presence::start(broker.clone(), clock.clone(), incarnation),
+            revocations: Arc::new(Revocations::new(broker.clone(), clock.clone())),
             ids: Ids { incarnation, next: AtomicU64::new(0) },
             bells: Mutex::default(),
             draining: AtomicBool::new(false),
@@ -105,6 +108,11 @@ impl Hub {
     pub fn open(&self, channels: &[Channel], credentials: &Credentials) -> Result<Session> {
         self.declared(channels)?;
         let identity = self.shared.keys.verify(credentials, self.shared.clock.now_ms())?;
+        if let Identity::Client(client) = &identity
+            && self.shared.revocations.cover(client)
+        {
+            return Err(Error::new(Code::TokenExpired, "the token has been revoked"));
+        }
         Ok(Session::new(self.shared.clone(), identity))
     }
 
@@ -132,6 +140,11 @@ impl Control {
         for (_, bell) in self.shared.bells.lock().iter() {
             bell.wake();
         }
+    }
+
+    /// Takes in what other nodes revoke, and what was revoked before this one started. Needs a tokio runtime.
+    pub fn follow_revocations(&self) {
+        tokio::spawn(self.shared.revocations.clone().follow());
     }
 
     /// Live subscriptions.

@@ -49,6 +49,7 @@ mod metrics;
 mod policy;
 mod presence;
 mod reader;
+mod revocation;
 mod session;
 
 pub use clock::Clock;
@@ -60,6 +61,7 @@ pub use metrics::Metrics;
 pub use policy::{Delivery, Namespace, Policy, Publish, Subscribe};
 pub use presence::{Present, Roster};
 pub use reader::Item;
+pub use revocation::{Revoked, Whom};
 pub use session::{
     ApiKey, Backend, Batch, Client, Credentials, End, Fact, From, Identity, Keys, PublicKey, Read, Rights,
     Session, Stopped, Subscription, Tokens, Unusable, Want, Writer,

@@ -10,6 +10,7 @@ mod poll;
 mod presence;
 mod publish;
 mod request;
+mod revocation;
 mod router;
 mod sse;
 mod stream;

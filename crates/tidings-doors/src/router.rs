@@ -20,7 +20,7 @@ use tracing::Instrument;
 use crate::http::Transport;
 use crate::http::credentials::credentials;
 use crate::http::problem::{Counted, Problem};
-use crate::{Doors, Request, item, poll, presence, publish, sse, websocket};
+use crate::{Doors, Request, item, poll, presence, publish, revocation, sse, websocket};
 
 /// The names in a path, if they are text.
 type Path = std::result::Result<RawPathParams, RawPathParamsRejection>;
@@ -34,7 +34,8 @@ pub fn router(doors: Arc<Doors>) -> Router {
         .route("/v1/channels/{channel}", any(channel))
         .route("/v1/channels/{channel}/presence", any(roster))
         .route("/v1/subscribe", any(subscribe))
-        .route("/v1/publish", any(batch));
+        .route("/v1/publish", any(batch))
+        .route("/v1/revocations", any(revoke));
     if doors.echo {
         router = router.route("/dev/echo", any(echo));
     }
@@ -121,6 +122,15 @@ async fn batch(State(doors): State<Arc<Doors>>, request: http::Request<Body>) ->
         },
         _ => Problem::method_not_allowed("POST, OPTIONS").into_response(),
     }
+}
+
+async fn revoke(State(doors): State<Arc<Doors>>, request: http::Request<Body>) -> Response {
+    let (request, body) = Request::split(request);
+    if request.method != Method::POST {
+        return Problem::method_not_allowed("POST, OPTIONS").into_response();
+    }
+    let revoked = async { revocation::revoke(&open(&doors, &request, &[])?, doors.body_idle, body).await };
+    answer(revoked.await)
 }
 
 async fn roster(State(doors): State<Arc<Doors>>, path: Path, request: http::Request<Body>) -> Response {

@@ -19,6 +19,7 @@ use crate::log::Channel;
 use crate::policy::{Namespace, Publish, Subscribe};
 use crate::presence::Roster;
 use crate::reader::Reader;
+use crate::revocation::{Revoked, Whom};
 
 pub use identity::{
     ApiKey, Backend, Client, Credentials, Identity, Keys, PublicKey, Rights, Tokens, Unusable,
@@ -72,8 +73,8 @@ impl Session {
         }
     }
 
-    /// Waits for what cuts a request short whose body is still arriving: the node drains, or the token would
-    /// be accepted no more.
+    /// Waits for what cuts a request short whose body is still arriving: the node drains, or the token is
+    /// revoked, or would be accepted no more.
     pub async fn cut(&self) -> Error {
         let expired = async {
             let Identity::Client(client) = &self.identity else { return pending().await };
@@ -86,9 +87,26 @@ impl Session {
         };
         let error = tokio::select! {
             () = self.hub.drained() => Error::new(Code::Draining, "this node is shutting down"),
+            () = self.revoked() => {
+                Error::new(Code::TokenExpired, "the token was revoked before the body had arrived")
+            }
             () = expired => Error::new(Code::TokenExpired, "the token expired before the body had arrived"),
         };
         error.stored(Stored::No)
+    }
+
+    async fn revoked(&self) {
+        match &self.identity {
+            Identity::Client(client) => self.hub.revocations.revoked(client).await,
+            Identity::Anonymous | Identity::Backend(_) => pending().await,
+        }
+    }
+
+    /// Refuses tokens from now on, until a time in milliseconds since the Unix epoch (30 days from now where
+    /// none is given, 366 at most), and ends the live reads that they opened. Needs the right to administer.
+    pub async fn revoke(&self, whom: Whom, until_ms: Option<u64>) -> Result<Revoked> {
+        self.may_administer()?;
+        self.hub.revocations.revoke(whom, until_ms).await
     }
 
     /// Checks the right to administer: an API key that has it.
@@ -157,6 +175,10 @@ impl Session {
                 .metrics
                 .delivered(places.first().map_or("", |place| place.channel.namespace())),
             members: Vec::new(),
+            watch: match &self.identity {
+                Identity::Client(client) => Some(self.hub.revocations.watch(&bell, client)),
+                Identity::Anonymous | Identity::Backend(_) => None,
+            },
             bell,
         };
         for (number, place) in places.into_iter().enumerate() {

@@ -13,6 +13,7 @@ use crate::log::{Channel, Cursor, Position};
 use crate::policy::{Delivery, Namespace};
 use crate::presence::Member;
 use crate::reader::{Item, Reader};
+use crate::revocation::Watch;
 
 /// Readers on one bell, with the rights and the end of their session.
 ///
@@ -31,6 +32,7 @@ pub struct Subscription {
     turn: u32,
     max_lag_ms: u64,
     expires_ms: Option<u64>,
+    watch: Option<Watch>,
     delivered: Counter,
     members: Vec<Member>,
 }
@@ -59,7 +61,7 @@ pub struct Batch {
 /// Why a subscription ends by itself.
 #[derive(Debug)]
 pub enum End {
-    /// Its token expired.
+    /// Its token expired, or was revoked.
     Expired,
     /// The node is shutting down.
     Draining,
@@ -83,13 +85,14 @@ pub(super) struct Joined {
     pub(super) facts: Vec<Fact>,
     pub(super) namespaces: Vec<Arc<Namespace>>,
     pub(super) expires_ms: Option<u64>,
+    pub(super) watch: Option<Watch>,
     pub(super) delivered: Counter,
     pub(super) members: Vec<Member>,
 }
 
 impl Subscription {
     pub(super) fn new(hub: Arc<Shared>, joined: Joined) -> Self {
-        let Joined { bell, readers, facts, namespaces, expires_ms, delivered, members } = joined;
+        let Joined { bell, readers, facts, namespaces, expires_ms, watch, delivered, members } = joined;
         let registration = hub.bells.lock().insert(bell.clone());
         let words = bell.words() as usize;
         Subscription {
@@ -102,6 +105,7 @@ impl Subscription {
             turn: 0,
             max_lag_ms: namespaces.iter().map(|n| n.max_lag_ms).min().unwrap_or(30_000),
             expires_ms,
+            watch,
             delivered,
             members,
         }
@@ -132,9 +136,16 @@ impl Subscription {
         self.max_lag_ms
     }
 
-    /// Milliseconds until the token ends; `None` where there is none.
+    /// Milliseconds until the token ends, 0 once it is revoked; `None` where there is none.
     pub fn expires_in_ms(&self) -> Option<u64> {
+        if self.is_revoked() {
+            return Some(0);
+        }
         self.expires_ms.map(|at| at.saturating_sub(self.hub.clock.now_ms()))
+    }
+
+    fn is_revoked(&self) -> bool {
+        self.watch.as_ref().is_some_and(Watch::is_revoked)
     }
 
     /// Milliseconds since the Unix epoch, by the node's clock.
@@ -157,7 +168,7 @@ impl Subscription {
         if self.hub.is_draining() {
             return Poll::Ready(Err(End::Draining));
         }
-        if self.expires_ms.is_some_and(|at| at <= self.hub.clock.now_ms()) {
+        if self.is_revoked() || self.expires_ms.is_some_and(|at| at <= self.hub.clock.now_ms()) {
             return Poll::Ready(Err(End::Expired));
         }
         self.take_rings();

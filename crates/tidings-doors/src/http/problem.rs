@@ -142,6 +142,7 @@ pub fn status(code: Code) -> StatusCode {
         | Code::BadJson
         | Code::BadKey
         | Code::BadQuery
+        | Code::BadRevocation
         | Code::BadText
         | Code::TooManyChannels => StatusCode::BAD_REQUEST,
         Code::BadToken | Code::NoCredentials | Code::TokenExpired => StatusCode::UNAUTHORIZED,
@@ -151,9 +152,11 @@ pub fn status(code: Code) -> StatusCode {
         Code::BodyIncomplete | Code::Lagged => StatusCode::REQUEST_TIMEOUT,
         Code::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
         Code::UriTooLong => StatusCode::URI_TOO_LONG,
-        Code::BrokerUnavailable | Code::Draining | Code::IdempotencyFull | Code::Overloaded => {
-            StatusCode::SERVICE_UNAVAILABLE
-        }
+        Code::BrokerUnavailable
+        | Code::Draining
+        | Code::IdempotencyFull
+        | Code::Overloaded
+        | Code::RevocationsFull => StatusCode::SERVICE_UNAVAILABLE,
     }
 }
 
@@ -162,7 +165,7 @@ pub fn status(code: Code) -> StatusCode {
 pub fn close(code: Code) -> u16 {
     match code {
         Code::TooLarge => 1009,
-        Code::Draining | Code::Overloaded => 4000,
+        Code::Draining | Code::Overloaded | Code::RevocationsFull => 4000,
         Code::TokenExpired => 4001,
         Code::Lagged => 4002,
         Code::BrokerUnavailable | Code::IdempotencyFull => 4003,
@@ -175,6 +178,7 @@ pub fn close(code: Code) -> u16 {
         | Code::BadJson
         | Code::BadKey
         | Code::BadQuery
+        | Code::BadRevocation
         | Code::BadText
         | Code::BodyIncomplete
         | Code::MethodNotAllowed
@@ -199,6 +203,7 @@ fn title(code: Code) -> &'static str {
         Code::BadJson => "Not JSON",
         Code::BadKey => "Not a message key",
         Code::BadQuery => "A parameter cannot be understood",
+        Code::BadRevocation => "Not a revocation",
         Code::BadText => "Not UTF-8",
         Code::BadToken => "The token is not valid",
         Code::BodyIncomplete => "The body did not arrive",
@@ -213,6 +218,7 @@ fn title(code: Code) -> &'static str {
         Code::OriginRefused => "Origin or host not allowed",
         Code::Overloaded => "This node is full",
         Code::PresenceOff => "No presence here",
+        Code::RevocationsFull => "Too many revocations",
         Code::TokenExpired => "The token has expired",
         Code::TooLarge => "Too large",
         Code::TooManyChannels => "Too many channels",

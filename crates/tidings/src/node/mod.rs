@@ -48,6 +48,7 @@ impl Node {
         let broker = broker(config, &clock)?;
         let keys = keys::of(&config.auth)?;
         let (hub, control) = hub(config, keys, broker, clock.clone(), metrics, incarnation);
+        control.follow_revocations();
         let drain = Arc::new(watch::Sender::new(false));
         let ops = Ops::start(hub.clone(), control);
         let doors = Arc::new(Doors {

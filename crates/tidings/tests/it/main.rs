@@ -15,6 +15,7 @@ mod process;
 mod publish;
 mod raw;
 mod reads;
+mod revocation;
 mod secrets;
 mod socket;
 mod stop;

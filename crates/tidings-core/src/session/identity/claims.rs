@@ -1,5 +1,7 @@
 //! What the claims of a token may be, and what is made of them.
 
+use std::sync::atomic::AtomicBool;
+
 use serde::de::{DeserializeOwned, Error as _};
 use serde::{Deserialize, Deserializer};
 use serde_json::Value;
@@ -15,6 +17,8 @@ pub(super) struct Claims {
     sub: Option<String>,
     exp: serde_json::Number,
     nbf: Option<serde_json::Number>,
+    iat: Option<serde_json::Number>,
+    jti: Option<String>,
     /// Looked at where the configuration names an audience.
     aud: Option<Value>,
     /// Looked at where the configuration names an issuer.
@@ -71,6 +75,9 @@ impl Claims {
             user: self.sub.filter(|sub| !sub.is_empty()).map(Into::into),
             expires_ms,
             info: rights.info,
+            id: self.jti.filter(|id| !id.is_empty()).map(Into::into),
+            issued_ms: self.iat.as_ref().and_then(milliseconds),
+            revoked: AtomicBool::new(false),
             subscribe: patterns(rights.subscribe),
             publish: patterns(rights.publish),
         })

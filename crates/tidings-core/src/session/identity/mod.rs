@@ -6,6 +6,7 @@ mod public_key;
 mod tokens;
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use serde_json::value::RawValue;
 
@@ -55,6 +56,11 @@ pub struct Client {
     pub expires_ms: u64,
     /// What others see of the user, as JSON.
     pub info: Option<Box<RawValue>>,
+    /// What the token calls itself (`jti`).
+    pub(crate) id: Option<Box<str>>,
+    /// When it was made (`iat`), if it says so.
+    pub(crate) issued_ms: Option<u64>,
+    revoked: AtomicBool,
     subscribe: Vec<Pattern>,
     publish: Vec<Pattern>,
 }
@@ -70,6 +76,15 @@ impl Client {
     /// When the token is accepted no more, in milliseconds since the Unix epoch.
     pub(super) fn refused_ms(&self) -> u64 {
         refused_ms(self.expires_ms)
+    }
+
+    /// Notes that the token was revoked while it was in use.
+    pub(crate) fn revoke(&self) {
+        self.revoked.store(true, Ordering::Release);
+    }
+
+    pub(crate) fn is_revoked(&self) -> bool {
+        self.revoked.load(Ordering::Acquire)
     }
 
     /// Whether the token lists the channel for reading.

@@ -5,6 +5,7 @@ mod live;
 mod page;
 mod presence;
 mod retry;
+mod revocation;
 mod rights;
 mod token;
 mod wait;
