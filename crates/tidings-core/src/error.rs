@@ -76,6 +76,8 @@ pub enum Code {
     Forbidden,
     /// The node holds as many idempotency keys as it may.
     IdempotencyFull,
+    /// The keys that verify tokens cannot be fetched now.
+    KeysUnavailable,
     /// The socket took nothing for `max_lag`.
     Lagged,
     /// The path exists, and not with this method.
@@ -106,7 +108,7 @@ pub enum Code {
 
 impl Code {
     /// Every code, in the order of the alphabet.
-    pub const ALL: [Code; 30] = [
+    pub const ALL: [Code; 31] = [
         Code::BadBatch,
         Code::BadChannel,
         Code::BadCursor,
@@ -124,6 +126,7 @@ impl Code {
         Code::Draining,
         Code::Forbidden,
         Code::IdempotencyFull,
+        Code::KeysUnavailable,
         Code::Lagged,
         Code::MethodNotAllowed,
         Code::NoCredentials,
@@ -159,6 +162,7 @@ impl Code {
             Code::Draining => "draining",
             Code::Forbidden => "forbidden",
             Code::IdempotencyFull => "idempotency-full",
+            Code::KeysUnavailable => "keys-unavailable",
             Code::Lagged => "lagged",
             Code::MethodNotAllowed => "method-not-allowed",
             Code::NoCredentials => "no-credentials",
@@ -202,7 +206,7 @@ impl Code {
             | Code::TokenExpired
             | Code::UnknownNamespace => Retry::AfterChange,
             Code::BodyIncomplete | Code::Lagged => Retry::After(0),
-            Code::BrokerUnavailable | Code::Draining => Retry::After(2_000),
+            Code::BrokerUnavailable | Code::Draining | Code::KeysUnavailable => Retry::After(2_000),
             Code::IdempotencyFull | Code::Overloaded | Code::RevocationsFull => Retry::After(10_000),
         }
     }
@@ -233,6 +237,9 @@ impl Code {
                 "use a token that lists the channel or an API key that has the right, or change the configuration"
             }
             Code::IdempotencyFull => "try again later, or raise limits.idempotency_keys",
+            Code::KeysUnavailable => {
+                "try again in a moment; if it stays, see the node's log for its jwks_url"
+            }
             Code::Lagged => "connect again with your cursor, and read faster",
             Code::MethodNotAllowed => "use a method that the Allow header names",
             Code::NoCredentials => "send Authorization: Bearer with an API key or a token",

@@ -116,6 +116,17 @@ impl Hub {
         Ok(Session::new(self.shared.clone(), identity))
     }
 
+    /// As [`Hub::open`]. A token whose key is being fetched waits for it, for a few seconds at most.
+    pub async fn admit(&self, channels: &[Channel], credentials: &Credentials) -> Result<Session> {
+        match (self.open(channels, credentials), self.shared.keys.set()) {
+            (Err(Error { code: Code::KeysUnavailable, .. }), Some(keys)) => {
+                keys.settled().await;
+                self.open(channels, credentials)
+            }
+            (opened, _) => opened,
+        }
+    }
+
     /// Whether the namespaces of all these channels are declared.
     pub fn declared(&self, channels: &[Channel]) -> Result<()> {
         channels.iter().try_for_each(|channel| self.shared.policy.of(channel).map(drop))

@@ -63,6 +63,6 @@ pub use presence::{Present, Roster};
 pub use reader::Item;
 pub use revocation::{Revoked, Whom};
 pub use session::{
-    ApiKey, Backend, Batch, Client, Credentials, End, Fact, From, Identity, Keys, PublicKey, Read, Rights,
-    Session, Stopped, Subscription, Tokens, Unusable, Want, Writer,
+    ApiKey, Backend, Batch, Client, Credentials, End, Fact, From, Identity, KeySet, Keys, NamedKey,
+    PublicKey, Read, Rights, Session, Stopped, Subscription, Tokens, Unusable, Want, Writer,
 };

@@ -90,11 +90,12 @@ async fn channel(State(doors): State<Arc<Doors>>, path: Path, request: http::Req
             answer(read(&doors, &request, std::iter::once(name(&path)), true).await)
         }
         Method::POST => {
-            let opened = item::channel(name(&path)).and_then(|channel| {
-                let session = open(&doors, &request, std::slice::from_ref(&channel))?;
-                Ok((channel, session))
-            });
-            match opened {
+            let opened = async {
+                let channel = item::channel(name(&path))?;
+                let session = open(&doors, &request, std::slice::from_ref(&channel)).await?;
+                Ok::<_, Error>((channel, session))
+            };
+            match opened.await {
                 Ok((channel, session)) => publish::one(&doors, &request, body, &session, &channel).await,
                 Err(error) => Problem::from(error).into_response(),
             }
@@ -116,7 +117,7 @@ async fn subscribe(State(doors): State<Arc<Doors>>, request: http::Request<Body>
 async fn batch(State(doors): State<Arc<Doors>>, request: http::Request<Body>) -> Response {
     let (request, body) = Request::split(request);
     match request.method {
-        Method::POST => match open(&doors, &request, &[]) {
+        Method::POST => match open(&doors, &request, &[]).await {
             Ok(session) => publish::many(&doors, body, &session).await,
             Err(error) => Problem::from(error).into_response(),
         },
@@ -129,7 +130,8 @@ async fn revoke(State(doors): State<Arc<Doors>>, request: http::Request<Body>) -
     if request.method != Method::POST {
         return Problem::method_not_allowed("POST, OPTIONS").into_response();
     }
-    let revoked = async { revocation::revoke(&open(&doors, &request, &[])?, doors.body_idle, body).await };
+    let revoked =
+        async { revocation::revoke(&open(&doors, &request, &[]).await?, doors.body_idle, body).await };
     answer(revoked.await)
 }
 
@@ -140,7 +142,7 @@ async fn roster(State(doors): State<Arc<Doors>>, path: Path, request: http::Requ
     }
     let roster = async {
         let channel = item::channel(name(&path))?;
-        let session = open(&doors, &request, std::slice::from_ref(&channel))?;
+        let session = open(&doors, &request, std::slice::from_ref(&channel)).await?;
         presence::read(&session, &channel).await
     };
     answer(roster.await)
@@ -148,7 +150,7 @@ async fn roster(State(doors): State<Arc<Doors>>, path: Path, request: http::Requ
 
 async fn echo(State(doors): State<Arc<Doors>>, request: http::Request<Body>) -> Response {
     let (request, _) = Request::split(request);
-    match open(&doors, &request, &[]) {
+    match open(&doors, &request, &[]).await {
         Ok(session) => websocket::echo(&doors, &request, session.now_ms()).await,
         Err(error) => Problem::from(error).into_response(),
     }
@@ -166,7 +168,10 @@ async fn read(
         Method::HEAD => Transport::Poll,
         _ => Transport::of(&request.headers, &request.query),
     };
-    let session = open(doors, request, &channels)?;
+    let session = match open(doors, request, &channels).await {
+        Err(error) if transport == Transport::Sse => return Ok(sse::refuse(error, request)),
+        opened => opened?,
+    };
     if transport != Transport::Poll {
         session.may_stay()?;
     }
@@ -213,11 +218,11 @@ fn channels<'a>(names: impl Iterator<Item = &'a str>) -> Result<Vec<Channel>> {
     Ok(channels)
 }
 
-fn open(doors: &Doors, request: &Request, channels: &[Channel]) -> Result<Session> {
+async fn open(doors: &Doors, request: &Request, channels: &[Channel]) -> Result<Session> {
     let credentials = credentials(&request.headers, &request.query);
     // The namespace is judged before the credentials, also where those cannot be read.
     match credentials {
-        Ok(credentials) => doors.hub.open(channels, &credentials),
+        Ok(credentials) => doors.hub.admit(channels, &credentials).await,
         Err(error) => doors.hub.declared(channels).and(Err(error)),
     }
 }

@@ -22,7 +22,8 @@ use crate::reader::Reader;
 use crate::revocation::{Revoked, Whom};
 
 pub use identity::{
-    ApiKey, Backend, Client, Credentials, Identity, Keys, PublicKey, Rights, Tokens, Unusable,
+    ApiKey, Backend, Client, Credentials, Identity, KeySet, Keys, NamedKey, PublicKey, Rights, Tokens,
+    Unusable,
 };
 pub use page::Read;
 use start::Place;

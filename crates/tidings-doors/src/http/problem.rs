@@ -155,6 +155,7 @@ pub fn status(code: Code) -> StatusCode {
         Code::BrokerUnavailable
         | Code::Draining
         | Code::IdempotencyFull
+        | Code::KeysUnavailable
         | Code::Overloaded
         | Code::RevocationsFull => StatusCode::SERVICE_UNAVAILABLE,
     }
@@ -168,7 +169,7 @@ pub fn close(code: Code) -> u16 {
         Code::Draining | Code::Overloaded | Code::RevocationsFull => 4000,
         Code::TokenExpired => 4001,
         Code::Lagged => 4002,
-        Code::BrokerUnavailable | Code::IdempotencyFull => 4003,
+        Code::BrokerUnavailable | Code::IdempotencyFull | Code::KeysUnavailable => 4003,
         Code::BadBatch
         | Code::BadChannel
         | Code::BadCursor
@@ -211,6 +212,7 @@ fn title(code: Code) -> &'static str {
         Code::Draining => "This node is shutting down",
         Code::Forbidden => "Not allowed",
         Code::IdempotencyFull => "Too many idempotency keys",
+        Code::KeysUnavailable => "The keys of tokens are not here",
         Code::Lagged => "The connection took nothing for too long",
         Code::MethodNotAllowed => "Not with this method",
         Code::NoCredentials => "Credentials are needed",

@@ -25,7 +25,7 @@ const RETRY_MS: u64 = 2_000;
 /// Answers a read with a stream.
 ///
 /// A native `EventSource` takes every status but 200 as final. So what passes
-/// by itself (overload, a shutdown, a lost broker) is a 200 with one block, which
+/// by itself (overload, a shutdown, a lost broker, keys on their way) is a 200 with one block, which
 /// carries the cursor received and a spread `retry:`, and the end of the body.
 pub(crate) async fn read(
     doors: &Doors,
@@ -35,11 +35,10 @@ pub(crate) async fn read(
     reading: Reading,
     form: bool,
 ) -> Response {
-    let received = request.last_event_id().or(request.query.first("after")).map(str::to_owned);
     let private = session.is_private(&want.channels);
     let subscription = match session.follow(want).await {
         Ok(subscription) => subscription,
-        Err(error) => return refuse(error, received.as_deref()),
+        Err(error) => return refuse(error, request),
     };
     let form = if form { Form::Data } else { Form::Full };
     let mut headers = headers(private);
@@ -75,11 +74,18 @@ fn headers(private: bool) -> HeaderMap {
     headers
 }
 
-fn refuse(error: Error, received: Option<&str>) -> Response {
-    let passing = matches!(error.code, Code::Draining | Code::Overloaded | Code::BrokerUnavailable);
-    if !passing {
-        return Problem::from(error).into_response();
+/// Refuses a read. What passes by itself sends a browser back with what it brought.
+pub(crate) fn refuse(error: Error, request: &Request) -> Response {
+    let received = request.last_event_id().or(request.query.first("after"));
+    match error.code {
+        Code::Draining | Code::Overloaded | Code::BrokerUnavailable | Code::KeysUnavailable => {
+            come_back(&error, received)
+        }
+        _ => Problem::from(error).into_response(),
     }
+}
+
+fn come_back(error: &Error, received: Option<&str>) -> Response {
     // `after` may also say `latest` or `earliest`, which no browser may bring back as a cursor.
     let id = received.filter(|id| id.parse::<Cursor>().is_ok()).map(|id| format!("id: {id}\n"));
     let body = format!("retry: {}\n: {}\n{}\n", come_back_ms(), error.code, id.unwrap_or_default());
@@ -92,7 +98,7 @@ mod tests {
     use http_body_util::BodyExt;
 
     async fn refused(received: Option<&str>) -> String {
-        let reply = refuse(Error::new(Code::Draining, "this node is shutting down"), received);
+        let reply = come_back(&Error::new(Code::Draining, "this node is shutting down"), received);
         assert_eq!(reply.status(), StatusCode::OK);
         String::from_utf8(reply.into_body().collect().await.unwrap().to_bytes().to_vec()).unwrap()
     }

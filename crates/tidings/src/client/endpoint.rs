@@ -45,9 +45,7 @@ impl Endpoint {
             auth.set_sensitive(true);
         }
         let builder = reqwest::Client::builder().user_agent(USER_AGENT).connect_timeout(CONNECT_MAX);
-        #[cfg(feature = "client-tls")]
-        let builder = with_tls(builder, base.scheme() == "https");
-        let http = builder
+        let http = with_tls(builder, base.scheme() == "https")
             .build()
             .map_err(|error| Error::Unsendable(format!("no HTTP client: {}", describe(&error))))?;
         Ok(Self { base, auth, http })
@@ -105,8 +103,15 @@ impl Endpoint {
     }
 }
 
+/// Without TLS in this build.
+#[cfg(not(feature = "client-tls"))]
+pub(crate) fn with_tls(builder: reqwest::ClientBuilder, _is_needed: bool) -> reqwest::ClientBuilder {
+    builder
+}
+
+/// A client with what `https:` needs, if it is needed.
 #[cfg(feature = "client-tls")]
-fn with_tls(builder: reqwest::ClientBuilder, is_needed: bool) -> reqwest::ClientBuilder {
+pub(crate) fn with_tls(builder: reqwest::ClientBuilder, is_needed: bool) -> reqwest::ClientBuilder {
     // The provider may be there already: another endpoint's, and just as good.
     let _ = rustls::crypto::ring::default_provider().install_default();
     if is_needed {

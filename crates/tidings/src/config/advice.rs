@@ -1,5 +1,7 @@
 //! What may be a mistake, and what is worth knowing. Neither stops a node.
 
+use url::{Host, Url};
+
 use super::namespace::{Publish, Subscribe};
 use super::{Config, NamespaceConfig};
 
@@ -39,6 +41,14 @@ fn secrets(config: &Config, warnings: &mut Vec<String>) {
              token: use openssl rand -hex 32"
         ));
     }
+    if let Some(url) = auth.jwt.jwks_url.as_deref().and_then(|url| Url::parse(url).ok())
+        && url.scheme() == "http"
+        && !is_here(&url)
+    {
+        warnings.push(format!(
+            "jwks_url fetches keys from {url} without TLS: who is on the way can put in keys of their own, and sign tokens"
+        ));
+    }
     let plain = || auth.api_keys.iter().filter_map(|key| key.plain);
     match plain().filter(|key| key.bytes < KEY_BYTES_MIN).count() {
         0 => {}
@@ -54,6 +64,16 @@ fn secrets(config: &Config, warnings: &mut Vec<String>) {
              letters and digits"
                 .into(),
         );
+    }
+}
+
+/// Whether a URL leads to this machine.
+fn is_here(url: &Url) -> bool {
+    match url.host() {
+        Some(Host::Ipv4(ip)) => ip.is_loopback(),
+        Some(Host::Ipv6(ip)) => ip.is_loopback(),
+        Some(Host::Domain(name)) => name == "localhost",
+        None => false,
     }
 }
 

@@ -41,7 +41,10 @@ pub struct JwtConfig {
     /// It is read when the node starts.
     pub public_key_file: Option<String>,
 
-    /// Where the public keys of tokens are fetched (JWKS). Not in this version yet.
+    /// Where the public keys of who signs the tokens are fetched (JWKS): RS256, ES256 or EdDSA, by the
+    /// kind of each key. They are fetched again every 10 minutes, or after the `max-age` of its
+    /// `Cache-Control` (1 minute to 1 hour), and when a token names a key (`kid`) that is not there, at
+    /// most once in 10 s. While it does not answer, the keys that are known stay good.
     pub jwks_url: Option<String>,
 
     /// For whom tokens must be made: their `aud` is this, or a list that holds it. Without it `aud`

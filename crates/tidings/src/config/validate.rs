@@ -134,8 +134,8 @@ fn jwt(jwt: &JwtConfig) -> Result<(), Found> {
             found(&["auth", "jwt", "public_key_file"], what, advice)
         })?;
     }
-    if jwt.jwks_url.is_some() {
-        return at("jwks_url", "is not in this version yet", "use hmac_secret or public_key_file");
+    if let Some(url) = &jwt.jwks_url {
+        check_jwks_url(url).map_err(|problem| (path(&["auth", "jwt", "jwks_url"]), problem))?;
     }
     for (key, value) in [("audience", &jwt.audience), ("issuer", &jwt.issuer)] {
         if value.as_ref().is_some_and(String::is_empty) {
@@ -143,6 +143,23 @@ fn jwt(jwt: &JwtConfig) -> Result<(), Found> {
         }
     }
     Ok(())
+}
+
+/// A URL that can be fetched. A password in it would be shown, in the log as well.
+fn check_jwks_url(text: &str) -> Result<(), Problem> {
+    let advice = "write the URL of a JWKS, such as \"https://issuer.example/.well-known/jwks.json\"";
+    let problem = |what: &str| Err(Problem::new(what, advice));
+    match Url::parse(text) {
+        Err(_) => problem("is not a URL"),
+        Ok(url) if !matches!(url.scheme(), "http" | "https") => problem("is neither http:// nor https://"),
+        Ok(url) if !url.username().is_empty() || url.password().is_some() => {
+            problem("holds a user or password")
+        }
+        Ok(url) if url.scheme() == "https" && !cfg!(feature = "client-tls") => {
+            problem("is https://, and this build is without TLS (feature client-tls)")
+        }
+        Ok(_) => Ok(()),
+    }
 }
 
 /// A namespace has the alphabet of a channel without `:`.

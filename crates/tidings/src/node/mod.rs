@@ -2,6 +2,7 @@
 
 mod demo;
 mod dev;
+mod jwks;
 mod keys;
 mod listener;
 mod logging;

@@ -8,6 +8,7 @@ mod docs;
 mod expiry;
 mod frames;
 mod http;
+mod jwks;
 mod node;
 mod ops;
 mod presence;

@@ -32,6 +32,7 @@ pub struct Plan {
     namespaces: String,
     dev: bool,
     clock: Clock,
+    jwt: String,
 }
 
 /// The lines of a namespace. At-least-once, and anybody may read, unless it says otherwise.
@@ -43,7 +44,8 @@ pub struct Namespace {
 impl TestNode {
     #[allow(clippy::new_ret_no_self, reason = "a scenario reads TestNode::new().….run()")]
     pub fn new() -> Plan {
-        Plan { top: String::new(), namespaces: String::new(), dev: false, clock: Clock::system() }
+        let jwt = format!("jwt.hmac_secret = \"{SECRET}\"\n");
+        Plan { top: String::new(), namespaces: String::new(), dev: false, clock: Clock::system(), jwt }
     }
 
     /// The node of most scenarios: `orders` is at-least-once, `ticks` at-most-once, both public.
@@ -152,10 +154,16 @@ impl Plan {
         self
     }
 
+    /// A node that verifies tokens in another way than by the secret.
+    pub fn jwt(mut self, lines: &str) -> Self {
+        self.jwt = format!("{lines}\n");
+        self
+    }
+
     /// The configuration as a file.
     pub fn text(&self) -> String {
         let listen = if self.top.contains("listen = ") { "" } else { "listen = \"127.0.0.1:0\"\n" };
-        let auth = format!("[auth]\napi_keys = [\"{KEY}\"]\njwt.hmac_secret = \"{SECRET}\"\n");
+        let auth = format!("[auth]\napi_keys = [\"{KEY}\"]\n{}", self.jwt);
         format!("{listen}{}{auth}{}", self.top, self.namespaces)
     }
 

@@ -8,7 +8,7 @@ use subtle::ConstantTimeEq;
 
 use crate::error::{Code, Error, Result};
 
-use super::{Backend, Credentials, Identity, Tokens};
+use super::{Backend, Credentials, Identity, KeySet, Tokens};
 
 /// The keys that this node accepts.
 pub struct Keys {
@@ -107,6 +107,11 @@ impl Keys {
             Some(backend) => Ok(Identity::Backend(backend)),
             None => self.tokens.verify(text, now_ms).map(|client| Identity::Client(Arc::new(client))),
         }
+    }
+
+    /// The keys of tokens, where they change.
+    pub(crate) fn set(&self) -> Option<&KeySet> {
+        self.tokens.set()
     }
 
     fn backend(&self, text: &str) -> Option<Arc<Backend>> {

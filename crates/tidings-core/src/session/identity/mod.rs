@@ -1,6 +1,7 @@
 //! Who a client is: what it sends, and what is known of it once that is verified.
 
 mod claims;
+mod key_set;
 mod keys;
 mod public_key;
 mod tokens;
@@ -12,6 +13,7 @@ use serde_json::value::RawValue;
 
 use crate::log::Channel;
 
+pub use key_set::{KeySet, NamedKey};
 pub use keys::{ApiKey, Keys, Rights};
 pub use public_key::{PublicKey, Unusable};
 pub use tokens::Tokens;

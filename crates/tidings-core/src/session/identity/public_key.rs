@@ -6,8 +6,11 @@ use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use jsonwebtoken::jwk::{AlgorithmParameters, Jwk};
 use jsonwebtoken::{Algorithm, DecodingKey, crypto};
+use serde_json::Value;
 use spki::der::Document;
 use spki::{ObjectIdentifier, SubjectPublicKeyInfoRef};
+
+use super::NamedKey;
 
 /// An RSA key of 2,048 to 4,096 bits (RS256), one on the curve P-256 (ES256), or an Ed25519 key (EdDSA).
 #[derive(Clone)]
@@ -82,6 +85,50 @@ impl PublicKey {
                 "is a key of another kind (OID {other}) than RSA, EC P-256 and Ed25519"
             ))),
         }
+    }
+
+    /// A key of a JWKS (RFC 7517), and what tokens call it.
+    ///
+    /// # Errors
+    ///
+    /// Why no token can be of it.
+    pub fn from_jwk(jwk: &Value) -> Result<NamedKey, Unusable> {
+        let text = |name: &str| jwk[name].as_str();
+        let bytes = |name: &str| {
+            let bytes = text(name).and_then(|text| URL_SAFE_NO_PAD.decode(text).ok());
+            bytes.ok_or_else(|| unusable(format!("has no `{name}` in base64url")))
+        };
+        // What the library does not check, and would make of too few bytes, is checked here.
+        let point = |name: &str| {
+            let bytes = bytes(name)?;
+            if bytes.len() == 32 {
+                Ok(bytes)
+            } else {
+                Err(unusable(format!("has a `{name}` of other than 32 bytes")))
+            }
+        };
+        if text("use").is_some_and(|usage| usage != "sig")
+            || jwk["key_ops"].as_array().is_some_and(|ops| !ops.iter().any(|op| op == "verify"))
+        {
+            return Err(unusable("is not for signatures"));
+        }
+        let key = match (text("kty"), text("crv")) {
+            (Some("RSA"), _) => {
+                PublicKey::rsa(DecodingKey::from_rsa_raw_components(&bytes("n")?, &bytes("e")?))?
+            }
+            (Some("EC"), Some("P-256")) => {
+                let point = [&[4], &*point("x")?, &*point("y")?].concat();
+                PublicKey::checked(DecodingKey::from_ec_der(&point), Kind::P256)?
+            }
+            (Some("OKP"), Some("Ed25519")) => {
+                PublicKey::checked(DecodingKey::from_ed_der(&point("x")?), Kind::Ed25519)?
+            }
+            _ => return Err(unusable("is neither RSA, EC P-256 nor Ed25519")),
+        };
+        if text("alg").is_some_and(|alg| alg != format!("{:?}", key.algorithm())) {
+            return Err(unusable(format!("is for another algorithm than {:?}", key.algorithm())));
+        }
+        Ok(NamedKey { id: text("kid").map(str::to_owned), key })
     }
 
     fn rsa(key: DecodingKey) -> Result<Self, Unusable> {

@@ -1,12 +1,14 @@
 //! Which tokens (JWT, RFC 7519) a node accepts: whose signature they must have, for whom and from whom they must be.
 
+use std::sync::Arc;
+
 use jsonwebtoken::errors::ErrorKind;
-use jsonwebtoken::{Algorithm, DecodingKey, Validation, decode};
+use jsonwebtoken::{Algorithm, DecodingKey, Validation, decode, decode_header};
 
 use crate::error::{Code, Error, Result};
 
 use super::claims::{Claims, Object};
-use super::{Client, PublicKey};
+use super::{Client, KeySet, PublicKey};
 
 /// The tokens that a node accepts.
 pub struct Tokens {
@@ -20,6 +22,7 @@ enum Trust {
     Nobody,
     Secret(DecodingKey),
     Key(PublicKey),
+    Set(Arc<KeySet>),
 }
 
 impl Tokens {
@@ -36,6 +39,19 @@ impl Tokens {
     /// Tokens signed with the private half of this key, by the algorithm of its kind.
     pub fn of_key(key: PublicKey) -> Self {
         Tokens::by(Trust::Key(key))
+    }
+
+    /// Tokens signed with a key of this set, by the algorithm of its kind.
+    pub fn of_set(keys: Arc<KeySet>) -> Self {
+        Tokens::by(Trust::Set(keys))
+    }
+
+    /// The set that tokens are verified with, where it is one.
+    pub(crate) fn set(&self) -> Option<&KeySet> {
+        match &self.trust {
+            Trust::Set(keys) => Some(keys),
+            Trust::Nobody | Trust::Secret(_) | Trust::Key(_) => None,
+        }
     }
 
     fn by(trust: Trust) -> Self {
@@ -67,6 +83,7 @@ impl Tokens {
             }
             Trust::Secret(secret) => claims(text, secret, Algorithm::HS256)?,
             Trust::Key(key) => claims(text, key.key(), key.algorithm())?,
+            Trust::Set(keys) => claims_by_set(text, keys)?,
         };
         if let Some(audience) = &self.audience {
             claims.check_audience(audience)?;
@@ -78,6 +95,19 @@ impl Tokens {
     }
 }
 
+/// The claims of a token that one of these keys signed. Its header says which to try, and nothing else.
+fn claims_by_set(text: &str, keys: &KeySet) -> Result<Claims> {
+    let header = decode_header(text).map_err(|error| refused(error.kind(), "RS256, ES256 or EdDSA"))?;
+    let mut last = Error::new(Code::BadToken, "the token is signed with no key of the JWKS");
+    for key in keys.find(header.kid.as_deref(), header.alg)? {
+        match claims(text, key.key(), key.algorithm()) {
+            Ok(claims) => return Ok(claims),
+            Err(error) => last = error,
+        }
+    }
+    Err(last)
+}
+
 /// The claims of a token that this key signed. The algorithm follows from the kind of key, never from the token.
 fn claims(text: &str, key: &DecodingKey, algorithm: Algorithm) -> Result<Claims> {
     let mut validation = Validation::new(algorithm);
@@ -85,8 +115,8 @@ fn claims(text: &str, key: &DecodingKey, algorithm: Algorithm) -> Result<Claims>
     validation.validate_exp = false;
     validation.validate_aud = false;
     validation.required_spec_claims.clear();
-    let token =
-        decode::<Object<Claims>>(text, key, &validation).map_err(|error| refused(error.kind(), algorithm))?;
+    let token = decode::<Object<Claims>>(text, key, &validation)
+        .map_err(|error| refused(error.kind(), &format!("{algorithm:?}")))?;
     if token.header.crit.is_some() {
         // RFC 7515, 4.1.11. The library does not look at it.
         return Err(Error::new(Code::BadToken, "the token's header has a `crit` that this server lacks"));
@@ -95,11 +125,11 @@ fn claims(text: &str, key: &DecodingKey, algorithm: Algorithm) -> Result<Claims>
     Ok(claims)
 }
 
-fn refused(kind: &ErrorKind, algorithm: Algorithm) -> Error {
+fn refused(kind: &ErrorKind, algorithm: &str) -> Error {
     let detail = match kind {
         ErrorKind::InvalidSignature => "the token's signature is not of this server's key",
         ErrorKind::InvalidAlgorithm | ErrorKind::InvalidAlgorithmName => {
-            return Error::new(Code::BadToken, format!("the token's algorithm is not {algorithm:?}"));
+            return Error::new(Code::BadToken, format!("the token's algorithm is not {algorithm}"));
         }
         ErrorKind::MissingRequiredClaim(_) => "the token lacks a claim",
         ErrorKind::Json(error) if error.to_string().contains("`exp`") => "the token has no `exp`",

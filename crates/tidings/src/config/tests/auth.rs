@@ -95,3 +95,17 @@ fn tokens_are_verified_in_one_way() {
     let loaded = Config::load_text(Some(("tidings.toml", &text)), &Env::default(), &dev).unwrap();
     assert!(loaded.config.auth.jwt.hmac_secret.is_none());
 }
+
+#[test]
+fn a_jwks_has_a_url_that_can_be_fetched() {
+    let at = |url: &str| format!("[auth.jwt]\njwks_url = \"{url}\"\n{ORDERS}");
+    let warned = |url: &str| load(&at(url), &[]).unwrap().warnings.iter().any(|w| w.contains("without TLS"));
+    assert!(!warned("https://issuer.example/jwks.json"));
+    assert!(!warned("http://localhost:1/a") && !warned("http://127.0.0.1/") && !warned("http://[::1]/"));
+    assert!(warned("http://issuer.example/jwks.json"));
+    for url in ["", "issuer.example", "ftp://a/", "file:///a", "https://user:hunter2@a/", "https://"] {
+        let error = load(&at(url), &[]).unwrap_err().to_string();
+        assert!(error.starts_with("`jwks_url` in [auth.jwt] (tidings.toml:2:1)"), "{error}");
+        assert!(!error.contains("hunter2"), "{error}");
+    }
+}
