@@ -33,6 +33,7 @@ pub struct Plan {
     dev: bool,
     clock: Clock,
     jwt: String,
+    keys: String,
 }
 
 /// The lines of a namespace. At-least-once, and anybody may read, unless it says otherwise.
@@ -45,7 +46,8 @@ impl TestNode {
     #[allow(clippy::new_ret_no_self, reason = "a scenario reads TestNode::new().….run()")]
     pub fn new() -> Plan {
         let jwt = format!("jwt.hmac_secret = \"{SECRET}\"\n");
-        Plan { top: String::new(), namespaces: String::new(), dev: false, clock: Clock::system(), jwt }
+        let keys = format!("\"{KEY}\"");
+        Plan { top: String::new(), namespaces: String::new(), dev: false, clock: Clock::system(), jwt, keys }
     }
 
     /// The node of most scenarios: `orders` is at-least-once, `ticks` at-most-once, both public.
@@ -160,10 +162,16 @@ impl Plan {
         self
     }
 
+    /// A node with these API keys instead.
+    pub fn keys(mut self, keys: &str) -> Self {
+        self.keys = keys.into();
+        self
+    }
+
     /// The configuration as a file.
     pub fn text(&self) -> String {
         let listen = if self.top.contains("listen = ") { "" } else { "listen = \"127.0.0.1:0\"\n" };
-        let auth = format!("[auth]\napi_keys = [\"{KEY}\"]\n{}", self.jwt);
+        let auth = format!("[auth]\napi_keys = [{}]\n{}", self.keys, self.jwt);
         format!("{listen}{}{auth}{}", self.top, self.namespaces)
     }
 
