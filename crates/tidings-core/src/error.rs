@@ -64,6 +64,8 @@ pub enum Code {
     BadQuery,
     /// What came is not a request of HTTP/1.1.
     BadRequest,
+    /// The body of a revocation is not one.
+    BadRevocation,
     /// A `text/plain` body is not UTF-8.
     BadText,
     /// A credential was sent and is not valid.
@@ -80,6 +82,8 @@ pub enum Code {
     HeadTooLarge,
     /// The node holds as many idempotency keys as it may.
     IdempotencyFull,
+    /// The keys that verify tokens cannot be fetched now.
+    KeysUnavailable,
     /// The socket took nothing for `max_lag`.
     Lagged,
     /// The path exists, and not with this method.
@@ -94,9 +98,11 @@ pub enum Code {
     Overloaded,
     /// The namespace keeps no presence.
     PresenceOff,
+    /// The node holds as many revocations as it may.
+    RevocationsFull,
     /// Plain HTTP came to a port that speaks TLS.
     TlsRequired,
-    /// The token was valid once.
+    /// The token was valid once: it expired, or was revoked.
     TokenExpired,
     /// A message, line, frame or body is larger than the limit.
     TooLarge,
@@ -110,7 +116,7 @@ pub enum Code {
 
 impl Code {
     /// Every code, in the order of the alphabet.
-    pub const ALL: [Code; 32] = [
+    pub const ALL: [Code; 35] = [
         Code::AlreadySubscribed,
         Code::BadBatch,
         Code::BadChannel,
@@ -122,6 +128,7 @@ impl Code {
         Code::BadKey,
         Code::BadQuery,
         Code::BadRequest,
+        Code::BadRevocation,
         Code::BadText,
         Code::BadToken,
         Code::BodyIncomplete,
@@ -130,6 +137,7 @@ impl Code {
         Code::Forbidden,
         Code::HeadTooLarge,
         Code::IdempotencyFull,
+        Code::KeysUnavailable,
         Code::Lagged,
         Code::MethodNotAllowed,
         Code::NoCredentials,
@@ -137,6 +145,7 @@ impl Code {
         Code::OriginRefused,
         Code::Overloaded,
         Code::PresenceOff,
+        Code::RevocationsFull,
         Code::TlsRequired,
         Code::TokenExpired,
         Code::TooLarge,
@@ -159,6 +168,7 @@ impl Code {
             Code::BadKey => "bad-key",
             Code::BadQuery => "bad-query",
             Code::BadRequest => "bad-request",
+            Code::BadRevocation => "bad-revocation",
             Code::BadText => "bad-text",
             Code::BadToken => "bad-token",
             Code::BodyIncomplete => "body-incomplete",
@@ -167,6 +177,7 @@ impl Code {
             Code::Forbidden => "forbidden",
             Code::HeadTooLarge => "head-too-large",
             Code::IdempotencyFull => "idempotency-full",
+            Code::KeysUnavailable => "keys-unavailable",
             Code::Lagged => "lagged",
             Code::MethodNotAllowed => "method-not-allowed",
             Code::NoCredentials => "no-credentials",
@@ -174,6 +185,7 @@ impl Code {
             Code::OriginRefused => "origin-refused",
             Code::Overloaded => "overloaded",
             Code::PresenceOff => "presence-off",
+            Code::RevocationsFull => "revocations-full",
             Code::TlsRequired => "tls-required",
             Code::TokenExpired => "token-expired",
             Code::TooLarge => "too-large",
@@ -197,6 +209,7 @@ impl Code {
             | Code::BadKey
             | Code::BadQuery
             | Code::BadRequest
+            | Code::BadRevocation
             | Code::BadText
             | Code::HeadTooLarge
             | Code::MethodNotAllowed
@@ -213,8 +226,8 @@ impl Code {
             | Code::TokenExpired
             | Code::UnknownNamespace => Retry::AfterChange,
             Code::BodyIncomplete | Code::Lagged => Retry::After(0),
-            Code::BrokerUnavailable | Code::Draining => Retry::After(2_000),
-            Code::IdempotencyFull | Code::Overloaded => Retry::After(10_000),
+            Code::BrokerUnavailable | Code::Draining | Code::KeysUnavailable => Retry::After(2_000),
+            Code::IdempotencyFull | Code::Overloaded | Code::RevocationsFull => Retry::After(10_000),
         }
     }
 
@@ -232,6 +245,9 @@ impl Code {
             Code::BadKey => "use 1 to 255 bytes without control characters",
             Code::BadQuery => "correct the parameter that the detail names",
             Code::BadRequest => "send HTTP/1.1 as RFC 9112 has it, without TLS",
+            Code::BadRevocation => {
+                "send {\"user\":…} or {\"jti\":…}, and `until` in seconds since 1970 or as RFC 3339 in UTC"
+            }
             Code::BadText => "send UTF-8, or another Content-Type than text/plain to publish bytes",
             Code::BadToken => "get a new token, or send none",
             Code::BodyIncomplete => "send the body again, with the same Idempotency-Key",
@@ -239,9 +255,14 @@ impl Code {
             Code::Draining => {
                 "connect again: another node, or this one once restarted, continues at your cursor"
             }
-            Code::Forbidden => "get a token that lists this channel, or change the namespace's rights",
+            Code::Forbidden => {
+                "use a token that lists the channel or an API key that has the right, or change the configuration"
+            }
             Code::HeadTooLarge => "send fewer and shorter headers",
             Code::IdempotencyFull => "try again later, or raise limits.idempotency_keys",
+            Code::KeysUnavailable => {
+                "try again in a moment; if it stays, see the node's log for its jwks_url"
+            }
             Code::Lagged => "connect again with your cursor, and read faster",
             Code::MethodNotAllowed => "use a method that the Allow header names",
             Code::NoCredentials => "send Authorization: Bearer with an API key or a token",
@@ -251,6 +272,7 @@ impl Code {
             }
             Code::Overloaded => "come back later, or to another node",
             Code::PresenceOff => "set presence = true in the namespace",
+            Code::RevocationsFull => "revoke for a shorter time (`until`), or wait until others have ended",
             Code::TlsRequired => "use https:// or wss:// in the URL",
             Code::TokenExpired => "get a new token and connect again with your cursor",
             Code::TooLarge => "send less at once, or raise limits.message_bytes",

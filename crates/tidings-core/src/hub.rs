@@ -15,9 +15,10 @@ use crate::error::{Code, Error, Result, Stored};
 use crate::feed::{Bell, Feeds};
 use crate::log::Channel;
 use crate::metrics::Metrics;
-use crate::policy::Policy;
+use crate::policy::{Delivery, Policy};
 use crate::presence::Presence;
-use crate::session::{Credentials, Keys, Session};
+use crate::revocation::Revocations;
+use crate::session::{Credentials, Identity, Keys, Session};
 
 /// What a hub is made of.
 pub struct Parts {
@@ -66,6 +67,7 @@ pub(crate) struct Shared {
     pub(crate) limits: Limits,
     pub(crate) feeds: Feeds,
     pub(crate) presence: Presence,
+    pub(crate) revocations: Arc<Revocations>,
     pub(crate) ids: Ids,
     /// The bell of each live subscription, to wake it when the node drains.
     pub(crate) bells: Mutex<Slab<Arc<Bell>>>,
@@ -87,6 +89,7 @@ impl Hub {
         let shared = Arc::new(Shared {
             feeds: Feeds::new(broker.clone(), limits.feeds),
             presence: Presence::start(broker.clone(), clock.clone(), incarnation),
+            revocations: Arc::new(Revocations::new(broker.clone(), clock.clone())),
             ids: Ids { incarnation, next: AtomicU64::new(0) },
             bells: Mutex::default(),
             draining: AtomicBool::new(false),
@@ -105,7 +108,33 @@ impl Hub {
     pub fn open(&self, channels: &[Channel], credentials: &Credentials) -> Result<Session> {
         self.declared(channels)?;
         let identity = self.shared.keys.verify(credentials, self.shared.clock.now_ms())?;
+        if let Identity::Client(client) = &identity
+            && self.shared.revocations.cover(client)
+        {
+            return Err(Error::new(Code::TokenExpired, "the token has been revoked"));
+        }
         Ok(Session::new(self.shared.clone(), identity))
+    }
+
+    /// As [`Hub::open`]. A token whose key is being fetched waits for it, for a few seconds at most.
+    pub async fn admit(&self, channels: &[Channel], credentials: &Credentials) -> Result<Session> {
+        match (self.open(channels, credentials), self.shared.keys.set()) {
+            (Err(Error { code: Code::KeysUnavailable, .. }), Some(keys)) => {
+                keys.settled().await;
+                self.open(channels, credentials)
+            }
+            (opened, _) => opened,
+        }
+    }
+
+    /// Whether reading these channels needs a token, so that no shared cache may keep the answer.
+    pub fn is_private(&self, channels: &[Channel]) -> bool {
+        self.shared.policy.is_private(channels)
+    }
+
+    /// The weakest guarantee of these channels.
+    pub fn delivery(&self, channels: &[Channel]) -> Delivery {
+        self.shared.policy.delivery(channels)
     }
 
     /// Whether the namespaces of all these channels are declared.
@@ -137,6 +166,11 @@ impl Control {
         for (_, bell) in self.shared.bells.lock().iter() {
             bell.wake();
         }
+    }
+
+    /// Takes in what other nodes revoke, and what was revoked before this one started. Needs a tokio runtime.
+    pub fn follow_revocations(&self) {
+        tokio::spawn(self.shared.revocations.clone().follow());
     }
 
     /// Live subscriptions.

@@ -49,6 +49,7 @@ mod metrics;
 mod policy;
 mod presence;
 mod reader;
+mod revocation;
 mod session;
 
 pub use clock::Clock;
@@ -60,7 +61,9 @@ pub use metrics::Metrics;
 pub use policy::{Delivery, Namespace, Policy, Publish, Subscribe};
 pub use presence::{Change, Present, Roster, Watcher};
 pub use reader::Item;
+pub use revocation::{Revoked, Whom};
 pub use session::{
-    Batch, Client, Credentials, End, Fact, From, Identity, Keys, Place, Read, Session, Stopped, Subscription,
-    Want, WatchPlace, Watches, Writer,
+    ApiKey, Backend, Batch, Client, Credentials, End, Fact, From, Identity, KeySet, Keys, NamedKey, Place,
+    PublicKey, Read, Rights, Session, Stopped, Subscription, Tokens, Unusable, Want, WatchPlace, Watches,
+    Writer,
 };

@@ -122,4 +122,18 @@ impl Policy {
             Error::new(Code::UnknownNamespace, format!("no namespace `{name}` is declared on this server"))
         })
     }
+
+    /// Whether reading these channels needs a token, so that no shared cache may keep the answer.
+    pub fn is_private(&self, channels: &[Channel]) -> bool {
+        self.all_of(channels).any(|namespace| namespace.subscribe != Subscribe::Public)
+    }
+
+    /// The weakest guarantee of these channels.
+    pub fn delivery(&self, channels: &[Channel]) -> Delivery {
+        self.all_of(channels).map(|namespace| namespace.delivery).min().unwrap_or(Delivery::AtMostOnce)
+    }
+
+    fn all_of(&self, channels: &[Channel]) -> impl Iterator<Item = &Namespace> {
+        channels.iter().filter_map(|channel| self.namespaces.get(channel.namespace())).map(|one| &**one)
+    }
 }

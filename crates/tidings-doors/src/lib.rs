@@ -11,6 +11,7 @@ mod presence;
 mod publish;
 mod receipt;
 mod request;
+mod revocation;
 mod router;
 mod sse;
 mod stream;

@@ -22,7 +22,7 @@ use crate::http::Transport;
 use crate::http::credentials::credentials;
 use crate::http::problem::{Counted, Problem};
 use crate::http::refusal::{Refused, TARGET_BYTES_MAX};
-use crate::{Doors, Request, item, poll, presence, publish, sse, websocket};
+use crate::{Doors, Request, item, poll, presence, publish, revocation, sse, websocket};
 
 /// The names in a path, if they are text.
 type Path = std::result::Result<RawPathParams, RawPathParamsRejection>;
@@ -34,7 +34,8 @@ pub fn router(doors: Arc<Doors>) -> Router {
         .route("/v1/channels/{channel}/presence", any(roster))
         .route("/v1/subscribe", any(subscribe))
         .route("/v1/publish", any(batch))
-        .route("/v1/connect", any(connect));
+        .route("/v1/connect", any(connect))
+        .route("/v1/revocations", any(revoke));
     if doors.echo {
         router = router.route("/dev/echo", any(echo));
     }
@@ -97,11 +98,12 @@ async fn channel(State(doors): State<Arc<Doors>>, path: Path, request: http::Req
             answer(read(&doors, &request, std::iter::once(name(&path)), true).await)
         }
         Method::POST => {
-            let opened = item::channel(name(&path)).and_then(|channel| {
-                let session = open(&doors, &request, std::slice::from_ref(&channel))?;
-                Ok((channel, session))
-            });
-            match opened {
+            let opened = async {
+                let channel = item::channel(name(&path))?;
+                let session = open(&doors, &request, std::slice::from_ref(&channel)).await?;
+                Ok::<_, Error>((channel, session))
+            };
+            match opened.await {
                 Ok((channel, session)) => publish::one(&doors, &request, body, &session, &channel).await,
                 Err(error) => Problem::from(error).into_response(),
             }
@@ -123,12 +125,22 @@ async fn subscribe(State(doors): State<Arc<Doors>>, request: http::Request<Body>
 async fn batch(State(doors): State<Arc<Doors>>, request: http::Request<Body>) -> Response {
     let (request, body) = Request::split(request);
     match request.method {
-        Method::POST => match open(&doors, &request, &[]) {
+        Method::POST => match open(&doors, &request, &[]).await {
             Ok(session) => publish::many(&doors, body, &session).await,
             Err(error) => Problem::from(error).into_response(),
         },
         _ => Problem::method_not_allowed("POST, OPTIONS").into_response(),
     }
+}
+
+async fn revoke(State(doors): State<Arc<Doors>>, request: http::Request<Body>) -> Response {
+    let (request, body) = Request::split(request);
+    if request.method != Method::POST {
+        return Problem::method_not_allowed("POST, OPTIONS").into_response();
+    }
+    let revoked =
+        async { revocation::revoke(&open(&doors, &request, &[]).await?, doors.body_idle, body).await };
+    answer(revoked.await)
 }
 
 async fn roster(State(doors): State<Arc<Doors>>, path: Path, request: http::Request<Body>) -> Response {
@@ -138,7 +150,7 @@ async fn roster(State(doors): State<Arc<Doors>>, path: Path, request: http::Requ
     }
     let roster = async {
         let channel = item::channel(name(&path))?;
-        let session = open(&doors, &request, std::slice::from_ref(&channel))?;
+        let session = open(&doors, &request, std::slice::from_ref(&channel)).await?;
         presence::read(&session, &channel).await
     };
     answer(roster.await)
@@ -148,7 +160,7 @@ async fn connect(State(doors): State<Arc<Doors>>, request: http::Request<Body>) 
     let (request, _) = Request::split(request);
     match request.method {
         Method::GET => {
-            let opened = open(&doors, &request, &[]);
+            let opened = open(&doors, &request, &[]).await;
             websocket::connect(&doors, &request, opened).await
         }
         _ => Problem::method_not_allowed("GET, OPTIONS").into_response(),
@@ -157,7 +169,7 @@ async fn connect(State(doors): State<Arc<Doors>>, request: http::Request<Body>) 
 
 async fn echo(State(doors): State<Arc<Doors>>, request: http::Request<Body>) -> Response {
     let (request, _) = Request::split(request);
-    match open(&doors, &request, &[]) {
+    match open(&doors, &request, &[]).await {
         Ok(session) => websocket::echo(&doors, &request, session.now_ms()).await,
         Err(error) => Problem::from(error).into_response(),
     }
@@ -175,7 +187,12 @@ async fn read(
         Method::HEAD => Transport::Poll,
         _ => Transport::of(&request.headers, &request.query),
     };
-    let session = open(doors, request, &channels)?;
+    let session = match open(doors, request, &channels).await {
+        Err(error) if transport == Transport::Sse => {
+            return Ok(sse::refuse(doors, request, &channels, error));
+        }
+        opened => opened?,
+    };
     if transport != Transport::Poll {
         session.may_stay()?;
     }
@@ -222,11 +239,11 @@ fn channels<'a>(names: impl Iterator<Item = &'a str>) -> Result<Vec<Channel>> {
     Ok(channels)
 }
 
-fn open(doors: &Doors, request: &Request, channels: &[Channel]) -> Result<Session> {
+async fn open(doors: &Doors, request: &Request, channels: &[Channel]) -> Result<Session> {
     let credentials = credentials(&request.headers, &request.query);
     // The namespace is judged before the credentials, also where those cannot be read.
     match credentials {
-        Ok(credentials) => doors.hub.open(channels, &credentials),
+        Ok(credentials) => doors.hub.admit(channels, &credentials).await,
         Err(error) => doors.hub.declared(channels).and(Err(error)),
     }
 }

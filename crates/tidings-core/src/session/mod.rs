@@ -12,15 +12,19 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::error::{Code, Error, Result, Stored};
+use crate::feed::Bell;
 use crate::hub::Shared;
 use crate::log::Channel;
-use crate::policy::{Delivery, Namespace, Publish, Subscribe};
+use crate::policy::{Namespace, Publish, Subscribe};
 use crate::presence::Roster;
+use crate::revocation::{Revoked, Watch, Whom};
 
-pub use identity::{Client, Credentials, Identity, Keys};
+pub use identity::{
+    ApiKey, Backend, Client, Credentials, Identity, KeySet, Keys, NamedKey, PublicKey, Rights, Tokens,
+    Unusable,
+};
 pub use page::Read;
 pub use start::{From, Place, Want};
-use subscription::weakest;
 pub use subscription::{Batch, End, Fact, Subscription};
 pub use watches::{WatchPlace, Watches};
 pub use writer::{Stopped, Writer};
@@ -46,7 +50,7 @@ impl Session {
     pub fn user(&self) -> Option<&str> {
         match &self.identity {
             Identity::Client(client) => client.user.as_deref(),
-            Identity::Anonymous | Identity::Backend => None,
+            Identity::Anonymous | Identity::Backend(_) => None,
         }
     }
 
@@ -54,7 +58,7 @@ impl Session {
     pub fn expires_ms(&self) -> Option<u64> {
         match &self.identity {
             Identity::Client(client) => Some(client.expires_ms),
-            Identity::Anonymous | Identity::Backend => None,
+            Identity::Anonymous | Identity::Backend(_) => None,
         }
     }
 
@@ -75,8 +79,8 @@ impl Session {
         }
     }
 
-    /// Waits for what cuts a request short whose body is still arriving: the node drains, or the token would
-    /// be accepted no more.
+    /// Waits for what cuts a request short whose body is still arriving: the node drains, or the token is
+    /// revoked, or would be accepted no more.
     pub async fn cut(&self) -> Error {
         let expired = async {
             let Identity::Client(client) = &self.identity else { return pending().await };
@@ -89,15 +93,33 @@ impl Session {
         };
         let error = tokio::select! {
             () = self.hub.drained() => Error::new(Code::Draining, "this node is shutting down"),
+            () = self.revoked() => {
+                Error::new(Code::TokenExpired, "the token was revoked before the body had arrived")
+            }
             () = expired => Error::new(Code::TokenExpired, "the token expired before the body had arrived"),
         };
         error.stored(Stored::No)
     }
 
-    /// Checks the right to administer: an API key.
+    async fn revoked(&self) {
+        match &self.identity {
+            Identity::Client(client) => self.hub.revocations.revoked(client).await,
+            Identity::Anonymous | Identity::Backend(_) => pending().await,
+        }
+    }
+
+    /// Refuses tokens from now on, until a time in milliseconds since the Unix epoch (30 days from now where
+    /// none is given, 366 at most), and ends the live reads that they opened. Needs the right to administer.
+    pub async fn revoke(&self, whom: Whom, until_ms: Option<u64>) -> Result<Revoked> {
+        self.may_administer()?;
+        self.hub.revocations.revoke(whom, until_ms).await
+    }
+
+    /// Checks the right to administer: an API key that has it.
     pub fn may_administer(&self) -> Result<()> {
         match &self.identity {
-            Identity::Backend => Ok(()),
+            Identity::Backend(backend) if backend.rights.administer => Ok(()),
+            Identity::Backend(_) => Err(lacks("administer")),
             Identity::Anonymous => Err(no_credentials("this needs an API key")),
             Identity::Client(_) => {
                 Err(Error::new(Code::Forbidden, "this needs an API key; a client's token is not enough"))
@@ -109,7 +131,8 @@ impl Session {
     pub fn writer(&self, channel: &Channel) -> Result<Writer> {
         let namespace = self.hub.policy.of(channel)?;
         let allowed = match (&self.identity, namespace.publish) {
-            (Identity::Backend, _) | (Identity::Client(_), Publish::User) => true,
+            (Identity::Backend(backend), _) if !backend.rights.publish => return Err(lacks("publish")),
+            (Identity::Backend(_), _) | (Identity::Client(_), Publish::User) => true,
             (Identity::Anonymous, _) => {
                 return Err(no_credentials(&format!("publishing to `{channel}` needs credentials")));
             }
@@ -124,7 +147,7 @@ impl Session {
         }
         let from = match &self.identity {
             Identity::Client(client) => client.user.clone(),
-            Identity::Anonymous | Identity::Backend => None,
+            Identity::Anonymous | Identity::Backend(_) => None,
         };
         Ok(Writer { hub: self.hub.clone(), channel: channel.clone(), namespace, from })
     }
@@ -132,18 +155,6 @@ impl Session {
     /// Checks the right to read all of these channels, or says which one is refused.
     pub fn may_read(&self, channels: &[Channel]) -> Result<()> {
         channels.iter().try_for_each(|channel| self.may_subscribe(channel).map(drop))
-    }
-
-    /// Whether reading these channels needed a token, so that no shared cache may keep the answer.
-    pub fn is_private(&self, channels: &[Channel]) -> bool {
-        channels.iter().any(|channel| {
-            self.hub.policy.of(channel).is_ok_and(|namespace| namespace.subscribe != Subscribe::Public)
-        })
-    }
-
-    /// The weakest guarantee of these channels.
-    pub fn delivery(&self, channels: &[Channel]) -> Delivery {
-        weakest(channels.iter().filter_map(|channel| self.hub.policy.of(channel).ok()).map(|n| n.delivery))
     }
 
     /// Joins the live tails of channels. What was acknowledged to a publisher before this returns comes, or is covered by the cursor.
@@ -161,7 +172,17 @@ impl Session {
         if self.hub.is_draining() {
             return Err(Error::new(Code::Draining, "this node is shutting down"));
         }
-        Ok(Subscription::new(self.hub.clone(), channels, self.expires_ms()))
+        let mut subscription = Subscription::new(self.hub.clone(), channels);
+        subscription.ends_with(self);
+        Ok(subscription)
+    }
+
+    /// What ends a live read, beside its time: that its token is revoked.
+    fn watch_revocations(&self, bell: &Arc<Bell>) -> Option<Watch> {
+        match &self.identity {
+            Identity::Client(client) => Some(self.hub.revocations.watch(bell, client)),
+            Identity::Anonymous | Identity::Backend(_) => None,
+        }
     }
 
     /// Joins the live tail of one more channel, from the place that [`Session::find`] found, and
@@ -209,7 +230,9 @@ impl Session {
     fn may_subscribe(&self, channel: &Channel) -> Result<Arc<Namespace>> {
         let namespace = self.hub.policy.of(channel)?;
         let allowed = match (&self.identity, namespace.subscribe) {
-            (Identity::Backend, _) | (_, Subscribe::Public) | (Identity::Client(_), Subscribe::User) => true,
+            (_, Subscribe::Public) | (Identity::Client(_), Subscribe::User) => true,
+            (Identity::Backend(backend), _) if !backend.rights.read => return Err(lacks("read")),
+            (Identity::Backend(_), _) => true,
             (Identity::Anonymous, _) => {
                 return Err(no_credentials(&format!("reading `{channel}` needs credentials")));
             }
@@ -227,4 +250,8 @@ impl Session {
 
 fn no_credentials(detail: &str) -> Error {
     Error::new(Code::NoCredentials, detail)
+}
+
+fn lacks(right: &str) -> Error {
+    Error::new(Code::Forbidden, format!("this API key lacks the right `{right}`"))
 }

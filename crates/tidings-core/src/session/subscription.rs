@@ -13,6 +13,7 @@ use crate::log::{Channel, Cursor, Position};
 use crate::policy::Delivery;
 use crate::presence::Member;
 use crate::reader::{Item, Reader};
+use crate::revocation::Watch;
 
 use super::Session;
 use super::start::Place;
@@ -37,6 +38,7 @@ pub struct Subscription {
     turn: u32,
     max_lag_ms: u64,
     expires_ms: Option<u64>,
+    watch: Option<Watch>,
     /// Of the namespace that was joined first.
     delivered: Option<Counter>,
     members: Vec<Option<Member>>,
@@ -66,7 +68,7 @@ pub struct Batch {
 /// Why a subscription ends by itself.
 #[derive(Debug)]
 pub enum End {
-    /// Its token expired.
+    /// Its token expired, or was revoked.
     Expired,
     /// The node is shutting down.
     Draining,
@@ -88,7 +90,7 @@ const MAX_LAG_MS: u64 = 30_000;
 
 impl Subscription {
     /// A subscription to nothing yet, with room for so many readers.
-    pub(super) fn new(hub: Arc<Shared>, room: usize, expires_ms: Option<u64>) -> Self {
+    pub(super) fn new(hub: Arc<Shared>, room: usize) -> Self {
         let bell = Arc::new(Bell::new(room));
         let registration = hub.bells.lock().insert(bell.clone());
         let words = bell.words() as usize;
@@ -102,7 +104,8 @@ impl Subscription {
             ready: SmallVec::from_elem(0, words),
             turn: 0,
             max_lag_ms: MAX_LAG_MS,
-            expires_ms,
+            expires_ms: None,
+            watch: None,
             delivered: None,
             members: Vec::new(),
         }
@@ -154,9 +157,10 @@ impl Subscription {
         (0..).zip(&self.readers).filter_map(|(number, reader)| Some((number, reader.as_ref()?.channel())))
     }
 
-    /// Ends with another token from now on.
-    pub fn expires_with(&mut self, session: &Session) {
+    /// Ends with the token of this session from now on.
+    pub fn ends_with(&mut self, session: &Session) {
         self.expires_ms = session.expires_ms();
+        self.watch = session.watch_revocations(&self.bell);
     }
 
     /// What to say of each channel, by the number of its reader; of one that left, what was true of it.
@@ -184,9 +188,16 @@ impl Subscription {
         self.max_lag_ms
     }
 
-    /// Milliseconds until the token ends; `None` where there is none.
+    /// Milliseconds until the token ends, 0 once it is revoked; `None` where there is none.
     pub fn expires_in_ms(&self) -> Option<u64> {
+        if self.is_revoked() {
+            return Some(0);
+        }
         self.expires_ms.map(|at| at.saturating_sub(self.hub.clock.now_ms()))
+    }
+
+    fn is_revoked(&self) -> bool {
+        self.watch.as_ref().is_some_and(Watch::is_revoked)
     }
 
     /// Milliseconds since the Unix epoch, by the node's clock.
@@ -209,7 +220,7 @@ impl Subscription {
         if self.hub.is_draining() {
             return Poll::Ready(Err(End::Draining));
         }
-        if self.expires_ms.is_some_and(|at| at <= self.hub.clock.now_ms()) {
+        if self.is_revoked() || self.expires_ms.is_some_and(|at| at <= self.hub.clock.now_ms()) {
             return Poll::Ready(Err(End::Expired));
         }
         self.take_rings();

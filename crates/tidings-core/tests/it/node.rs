@@ -40,10 +40,28 @@ impl Node {
         feeds: usize,
         incarnation: u64,
     ) -> Node {
+        Node::of(broker, clock, namespaces, Keys::new([API_KEY], Some(SECRET)), feeds, incarnation)
+    }
+
+    /// A node that accepts these keys.
+    pub fn with_keys(namespaces: impl IntoIterator<Item = (&'static str, Namespace)>, keys: Keys) -> Node {
+        let clock = Clock::simulated(BEGAN_MS);
+        let broker = Arc::new(Memory::start(clock.clone(), ROOM, 1 << 40));
+        Node::of(broker, clock, namespaces, keys, 10_000, 7)
+    }
+
+    fn of(
+        broker: Arc<dyn Broker>,
+        clock: Clock,
+        namespaces: impl IntoIterator<Item = (&'static str, Namespace)>,
+        keys: Keys,
+        feeds: usize,
+        incarnation: u64,
+    ) -> Node {
         let (hub, control) = Hub::start(Parts {
             broker,
             policy: Policy::new(namespaces.into_iter().map(|(name, namespace)| (name.to_owned(), namespace))),
-            keys: Keys::new([API_KEY], Some(SECRET)),
+            keys,
             clock: clock.clone(),
             metrics: Arc::new(Metrics::new()),
             limits: Limits { message_bytes: 1 << 20, feeds },

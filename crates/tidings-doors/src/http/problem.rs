@@ -144,6 +144,7 @@ pub fn status(code: Code) -> StatusCode {
         | Code::BadKey
         | Code::BadQuery
         | Code::BadRequest
+        | Code::BadRevocation
         | Code::BadText
         | Code::TlsRequired
         | Code::TooManyChannels => StatusCode::BAD_REQUEST,
@@ -155,9 +156,12 @@ pub fn status(code: Code) -> StatusCode {
         Code::HeadTooLarge => StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
         Code::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
         Code::UriTooLong => StatusCode::URI_TOO_LONG,
-        Code::BrokerUnavailable | Code::Draining | Code::IdempotencyFull | Code::Overloaded => {
-            StatusCode::SERVICE_UNAVAILABLE
-        }
+        Code::BrokerUnavailable
+        | Code::Draining
+        | Code::IdempotencyFull
+        | Code::KeysUnavailable
+        | Code::Overloaded
+        | Code::RevocationsFull => StatusCode::SERVICE_UNAVAILABLE,
     }
 }
 
@@ -166,10 +170,10 @@ pub fn status(code: Code) -> StatusCode {
 pub fn close(code: Code) -> u16 {
     match code {
         Code::TooLarge => 1009,
-        Code::Draining | Code::Overloaded => 4000,
+        Code::Draining | Code::Overloaded | Code::RevocationsFull => 4000,
         Code::TokenExpired => 4001,
         Code::Lagged => 4002,
-        Code::BrokerUnavailable | Code::IdempotencyFull => 4003,
+        Code::BrokerUnavailable | Code::IdempotencyFull | Code::KeysUnavailable => 4003,
         Code::AlreadySubscribed
         | Code::BadBatch
         | Code::BadChannel
@@ -181,6 +185,7 @@ pub fn close(code: Code) -> u16 {
         | Code::BadKey
         | Code::BadQuery
         | Code::BadRequest
+        | Code::BadRevocation
         | Code::BadText
         | Code::BodyIncomplete
         | Code::HeadTooLarge
@@ -209,6 +214,7 @@ fn title(code: Code) -> &'static str {
         Code::BadKey => "Not a message key",
         Code::BadQuery => "A parameter cannot be understood",
         Code::BadRequest => "Not a request of HTTP/1.1",
+        Code::BadRevocation => "Not a revocation",
         Code::BadText => "Not UTF-8",
         Code::BadToken => "The token is not valid",
         Code::BodyIncomplete => "The body did not arrive",
@@ -217,6 +223,7 @@ fn title(code: Code) -> &'static str {
         Code::Forbidden => "Not allowed",
         Code::HeadTooLarge => "The head of the request is too large",
         Code::IdempotencyFull => "Too many idempotency keys",
+        Code::KeysUnavailable => "The keys of tokens are not here",
         Code::Lagged => "The connection took nothing for too long",
         Code::MethodNotAllowed => "Not with this method",
         Code::NoCredentials => "Credentials are needed",
@@ -225,6 +232,7 @@ fn title(code: Code) -> &'static str {
         Code::Overloaded => "This node is full",
         Code::PresenceOff => "No presence here",
         Code::TlsRequired => "This port speaks TLS",
+        Code::RevocationsFull => "Too many revocations",
         Code::TokenExpired => "The token has expired",
         Code::TooLarge => "Too large",
         Code::TooManyChannels => "Too many channels",

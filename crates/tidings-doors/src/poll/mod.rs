@@ -34,7 +34,7 @@ pub(crate) async fn read(
     reading: Reading,
     wait_ms: Option<u64>,
 ) -> Response {
-    let private = session.is_private(&want.channels);
+    let private = doors.hub.is_private(&want.channels);
     let limit = reading.limit.or(reading.last).unwrap_or(LIMIT).min(LIMIT_MAX) as usize;
     let want = match want.from {
         From::Last(n) => Want { from: From::Last(n.min(LIMIT_MAX)), ..want },

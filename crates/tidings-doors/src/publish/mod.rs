@@ -1,7 +1,7 @@
 //! Publishing over HTTP: one message, a stream of them, or a batch.
 
 mod batch;
-mod body;
+pub(crate) mod body;
 mod events;
 mod lines;
 mod stream;

@@ -8,7 +8,7 @@ use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
 use http::header::{CACHE_CONTROL, CONNECTION, CONTENT_TYPE, HeaderMap, HeaderValue, VARY};
 use http::{HeaderName, StatusCode};
-use tidings_core::{Code, Cursor, Delivery, Error, Session, Subscription, Want};
+use tidings_core::{Channel, Code, Cursor, Error, Session, Subscription, Want};
 use tracing::Span;
 
 use crate::http::head::head;
@@ -27,7 +27,7 @@ const RETRY_MS: u64 = 2_000;
 /// Answers a read with a stream.
 ///
 /// A native `EventSource` takes every status but 200 as final. So what passes
-/// by itself (overload, a shutdown, a lost broker) is a 200 with one block, which
+/// by itself (overload, a shutdown, a lost broker, keys on their way) is a 200 with one block, which
 /// carries the cursor received and a spread `retry:`, and the end of the body.
 pub(crate) async fn read(
     doors: &Doors,
@@ -37,11 +37,11 @@ pub(crate) async fn read(
     reading: Reading,
     form: bool,
 ) -> Response {
-    let received = request.last_event_id().or(request.query.first("after")).map(str::to_owned);
-    let mut headers = headers(session.is_private(&want.channels), session.delivery(&want.channels));
+    let mut headers = headers(doors, &want.channels);
+    let channels = want.channels.clone();
     let subscription = match session.follow(want).await {
         Ok(subscription) => subscription,
-        Err(error) => return refuse(error, headers, received.as_deref()),
+        Err(error) => return refuse(doors, request, &channels, error),
     };
     let form = if form { Form::Data } else { Form::Full };
     let now_ms = subscription.now_ms();
@@ -67,11 +67,11 @@ fn greeting(subscription: &Subscription, now_ms: u64) -> Bytes {
     format!("retry: {RETRY_MS}\n: tidings {now_ms}\nid: {}\n\n", subscription.cursor()).into()
 }
 
-fn headers(private: bool, delivery: Delivery) -> HeaderMap {
+fn headers(doors: &Doors, channels: &[Channel]) -> HeaderMap {
     let mut headers = HeaderMap::new();
-    headers.insert(DELIVERY, HeaderValue::from_static(delivery.as_str()));
+    headers.insert(DELIVERY, HeaderValue::from_static(doors.hub.delivery(channels).as_str()));
     headers.insert(CONTENT_TYPE, HeaderValue::from_static("text/event-stream"));
-    let cache = if private { "private, no-cache" } else { "no-cache" };
+    let cache = if doors.hub.is_private(channels) { "private, no-cache" } else { "no-cache" };
     headers.insert(CACHE_CONTROL, HeaderValue::from_static(cache));
     headers.insert(VARY, HeaderValue::from_static(VARY_READS));
     // nginx and those that follow it must not hold events back.
@@ -79,11 +79,21 @@ fn headers(private: bool, delivery: Delivery) -> HeaderMap {
     headers
 }
 
-fn refuse(error: Error, headers: HeaderMap, received: Option<&str>) -> Response {
-    let passing = matches!(error.code, Code::Draining | Code::Overloaded | Code::BrokerUnavailable);
-    if !passing {
-        return Problem::from(error).into_response();
+/// Refuses a read. What passes by itself sends a browser back with what it brought.
+pub(crate) fn refuse(doors: &Doors, request: &Request, channels: &[Channel], error: Error) -> Response {
+    match error.code {
+        Code::Draining | Code::Overloaded | Code::BrokerUnavailable | Code::KeysUnavailable => {
+            come_back(&error, headers(doors, channels), received(request))
+        }
+        _ => Problem::from(error).into_response(),
     }
+}
+
+fn received(request: &Request) -> Option<&str> {
+    request.last_event_id().or(request.query.first("after"))
+}
+
+fn come_back(error: &Error, headers: HeaderMap, received: Option<&str>) -> Response {
     // `after` may also say `latest` or `earliest`, which no browser may bring back as a cursor.
     let id = received.filter(|id| id.parse::<Cursor>().is_ok()).map(|id| format!("id: {id}\n"));
     let body = format!("retry: {}\n: {}\n{}\n", come_back_ms(), error.code, id.unwrap_or_default());
@@ -97,9 +107,8 @@ mod tests {
 
     async fn refused(received: Option<&str>) -> String {
         let error = Error::new(Code::Draining, "this node is shutting down");
-        let reply = refuse(error, headers(false, Delivery::AtLeastOnce), received);
+        let reply = come_back(&error, HeaderMap::new(), received);
         assert_eq!(reply.status(), StatusCode::OK);
-        assert_eq!(reply.headers()[DELIVERY], "at-least-once");
         String::from_utf8(reply.into_body().collect().await.unwrap().to_bytes().to_vec()).unwrap()
     }
 

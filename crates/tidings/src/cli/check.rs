@@ -101,6 +101,8 @@ fn in_words(report: &Report) -> String {
     let monitoring = report.ops_listen.as_deref().unwrap_or("the same address; /metrics needs an API key");
     line(&mut out, "monitoring connects to", monitoring);
     line(&mut out, "broker", &format!("{}: {}", report.broker, report.promise));
+    line(&mut out, "tokens of clients", &report.tokens);
+    line(&mut out, "API keys", &report.api_keys);
     for namespace in &report.namespaces {
         let (name, delivery) = (&namespace.name, namespace.delivery);
         let _ = writeln!(out, "\n{HEAD}{name}{HEAD:#}  {delivery}  {DIM}{}{DIM:#}", namespace.channels);

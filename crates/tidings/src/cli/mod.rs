@@ -4,6 +4,7 @@ mod bench;
 mod check;
 mod error;
 mod input;
+mod key;
 mod publish;
 mod serve;
 mod subscribe;
@@ -35,6 +36,8 @@ enum Command {
     Subscribe(subscribe::Args),
     /// Make a token for a client.
     Token(token::Args),
+    /// Make an API key for a backend.
+    Key(key::Args),
     /// Validate a configuration and say what it means.
     Check(check::Args),
     /// Measure a node under load.
@@ -49,6 +52,7 @@ pub fn main() -> ExitCode {
         Command::Publish(args) => publish::run(args),
         Command::Subscribe(args) => subscribe::run(args),
         Command::Token(args) => token::run(args),
+        Command::Key(args) => key::run(args),
         Command::Check(args) => check::run(args),
         Command::Bench(args) => bench::run(args),
     };

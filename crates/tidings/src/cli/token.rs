@@ -61,26 +61,39 @@ pub fn run(mut args: Args) -> anyhow::Result<()> {
     if args.ttl.as_secs() == 0 {
         return Err(Failure::new("--ttl is under a second", "--ttl 1h").into());
     }
-    let secret = match (args.secret.take(), &args.config) {
-        (_, Some(file)) => Some(secret_of(file)?),
-        (secret, None) => secret,
+    let signer = match (args.secret.take(), &args.config) {
+        (_, Some(file)) => Some(Signer::of(file)?),
+        (secret, None) => secret.map(|secret| Signer { secret, audience: None, issuer: None }),
     };
-    let token = match secret {
-        Some(secret) => sign(&args, info, &secret)?,
+    let token = match signer {
+        Some(signer) => sign(&args, info, &signer)?,
         None => ask(&args, info)?,
     };
     writeln!(std::io::stdout(), "{token}").context("cannot write the token")?;
     Ok(())
 }
 
-fn sign(args: &Args, info: Option<Value>, secret: &str) -> anyhow::Result<String> {
+/// What a token must have so that the node accepts it.
+struct Signer {
+    secret: String,
+    audience: Option<String>,
+    issuer: Option<String>,
+}
+
+fn sign(args: &Args, info: Option<Value>, signer: &Signer) -> anyhow::Result<String> {
     let mut rights = json!({ "subscribe": args.subscribe, "publish": args.publish });
     if let Some(info) = info {
         rights["info"] = info;
     }
     let exp = jsonwebtoken::get_current_timestamp().saturating_add(args.ttl.as_secs());
-    let claims = json!({ "sub": args.user, "exp": exp, "tidings": rights });
-    jsonwebtoken::encode(&Header::default(), &claims, &EncodingKey::from_secret(secret.as_bytes()))
+    let iat = jsonwebtoken::get_current_timestamp();
+    let mut claims = json!({ "sub": args.user, "iat": iat, "exp": exp, "tidings": rights });
+    for (claim, value) in [("aud", &signer.audience), ("iss", &signer.issuer)] {
+        if let Some(value) = value {
+            claims[claim] = value.as_str().into();
+        }
+    }
+    jsonwebtoken::encode(&Header::default(), &claims, &EncodingKey::from_secret(signer.secret.as_bytes()))
         .context("cannot sign the token")
 }
 
@@ -111,26 +124,29 @@ fn ask(args: &Args, info: Option<Value>) -> anyhow::Result<String> {
     Ok(granted.token)
 }
 
-/// The one value that this command needs of a configuration. Whether the rest of it is right is
-/// for `tidings check` to say.
-fn secret_of(file: &Path) -> anyhow::Result<String> {
-    let text = std::fs::read_to_string(file).with_context(|| format!("cannot read {}", file.display()))?;
-    let table: toml::Table = text.parse().map_err(|error: toml::de::Error| {
-        Failure::new(
-            format!("{} is not TOML: {}", file.display(), error.message()),
-            format!("`tidings check --config {}` shows where", file.display()),
-        )
-    })?;
-    let secret = table.get("auth").and_then(|auth| auth.get("jwt")).and_then(|jwt| jwt.get("hmac_secret"));
-    let secret = secret.and_then(toml::Value::as_str).map(str::to_owned);
-    secret.ok_or_else(|| {
-        Failure::new(
-            format!("{} has no auth.jwt.hmac_secret", file.display()),
-            "give the secret with --secret or TIDINGS_SECRET; tokens for a public key come from who holds its \
-             private key",
-        )
-        .into()
-    })
+impl Signer {
+    /// The few values that this command needs of a configuration. Whether the rest of it is right is
+    /// for `tidings check` to say.
+    fn of(file: &Path) -> anyhow::Result<Self> {
+        let text =
+            std::fs::read_to_string(file).with_context(|| format!("cannot read {}", file.display()))?;
+        let table: toml::Table = text.parse().map_err(|error: toml::de::Error| {
+            Failure::new(
+                format!("{} is not TOML: {}", file.display(), error.message()),
+                format!("`tidings check --config {}` shows where", file.display()),
+            )
+        })?;
+        let jwt = table.get("auth").and_then(|auth| auth.get("jwt"));
+        let value = |key: &str| jwt?.get(key)?.as_str().map(str::to_owned);
+        let secret = value("hmac_secret").ok_or_else(|| {
+            Failure::new(
+                format!("{} has no auth.jwt.hmac_secret", file.display()),
+                "give the secret with --secret or TIDINGS_SECRET; tokens for a public key come from who holds its \
+                 private key",
+            )
+        })?;
+        Ok(Signer { secret, audience: value("audience"), issuer: value("issuer") })
+    }
 }
 
 #[cfg(test)]
@@ -150,7 +166,8 @@ mod tests {
         let line =
             ["token", "--user", "alice", "--subscribe", "chat:*,a", "--subscribe", "b", "--ttl", "90s"];
         let args = Line::try_parse_from(line).unwrap().args;
-        let token = sign(&args, Some(json!({"name": "A"})), "s3cret").unwrap();
+        let signer = Signer { secret: "s3cret".into(), audience: None, issuer: Some("me".into()) };
+        let token = sign(&args, Some(json!({"name": "A"})), &signer).unwrap();
         let claims = jsonwebtoken::decode::<Value>(
             &token,
             &DecodingKey::from_secret(b"s3cret"),
@@ -158,7 +175,7 @@ mod tests {
         )
         .unwrap()
         .claims;
-        assert_eq!(claims["sub"], "alice");
+        assert_eq!((&claims["sub"], &claims["iss"]), (&json!("alice"), &json!("me")));
         assert_eq!(
             claims["tidings"],
             json!({"subscribe": ["chat:*", "a", "b"], "publish": [], "info": {"name": "A"}})
@@ -171,9 +188,11 @@ mod tests {
     fn finds_the_secret_in_a_configuration() {
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("tidings.toml");
-        std::fs::write(&file, "[auth.jwt]\nhmac_secret = \"x\"\n[unknown]\n").unwrap();
-        assert_eq!(secret_of(&file).unwrap(), "x");
+        std::fs::write(&file, "[auth.jwt]\nhmac_secret = \"x\"\naudience = \"a\"\n[unknown]\n").unwrap();
+        let Signer { secret, audience, issuer } = Signer::of(&file).unwrap();
+        assert_eq!((&*secret, audience.as_deref(), issuer), ("x", Some("a"), None));
         std::fs::write(&file, "[auth.jwt]\njwks_url = \"x\"\n").unwrap();
-        assert!(secret_of(&file).unwrap_err().to_string().contains("no auth.jwt.hmac_secret"));
+        let refused = Signer::of(&file).err().unwrap();
+        assert!(refused.to_string().contains("no auth.jwt.hmac_secret"));
     }
 }

@@ -136,6 +136,18 @@ impl Endpoint {
     }
 }
 
+/// A builder that trusts what this system trusts, if TLS `is_needed` and this build has it.
+pub(crate) fn with_roots(
+    builder: reqwest::ClientBuilder,
+    is_needed: bool,
+) -> Result<reqwest::ClientBuilder, Error> {
+    #[cfg(feature = "client-tls")]
+    let (builder, _) = with_tls(builder, None, is_needed)?;
+    #[cfg(not(feature = "client-tls"))]
+    let _ = is_needed;
+    Ok(builder)
+}
+
 /// Gives the same configuration for WebSockets, which are HTTP/1.1 alone.
 #[cfg(feature = "client-tls")]
 fn with_tls(

@@ -43,6 +43,7 @@ use std::time::Duration;
 
 pub use backoff::Backoff;
 pub use endpoint::Endpoint;
+pub(crate) use endpoint::with_roots;
 pub use error::{Error, Problem};
 pub use event_stream::{Block, Parser, TooLong};
 pub use item::{Gap, Item, Message, Parts, Status};

@@ -1,9 +1,10 @@
 //! What may be a mistake, and what is worth knowing. Neither stops a node.
 
 use tidings_core::Clock;
+use url::{Host, Url};
 
 use super::namespace::{Publish, Subscribe};
-use super::{Config, NamespaceConfig, Pair, Secret};
+use super::{Config, NamespaceConfig, Pair};
 
 /// RFC 7518 asks for a key as long as the hash: 32 bytes for HS256.
 const SECRET_BYTES_MIN: usize = 32;
@@ -47,16 +48,24 @@ fn secrets(config: &Config, warnings: &mut Vec<String>) {
              token: use openssl rand -hex 32"
         ));
     }
-    let short = |key: &&Secret| key.expose().len() < KEY_BYTES_MIN;
-    match auth.api_keys.iter().filter(short).count() {
+    if let Some(url) = auth.jwt.jwks_url.as_deref().and_then(|url| Url::parse(url).ok())
+        && url.scheme() == "http"
+        && !is_here(&url)
+    {
+        warnings.push(format!(
+            "jwks_url fetches keys from {url} without TLS: who is on the way can put in keys of their own, and sign tokens"
+        ));
+    }
+    let plain = || auth.api_keys.iter().filter_map(|key| key.plain);
+    match plain().filter(|key| key.bytes < KEY_BYTES_MIN).count() {
         0 => {}
         count => warnings.push(format!(
-            "{count} of {} API keys {} shorter than {KEY_BYTES_MIN} bytes and can be guessed: use openssl rand -hex 32",
+            "{count} of {} API keys {} shorter than {KEY_BYTES_MIN} bytes and can be guessed: use tidings key",
             auth.api_keys.len(),
             if count == 1 { "is" } else { "are" },
         )),
     }
-    if auth.api_keys.iter().any(|key| !key.expose().bytes().all(|b| b.is_ascii_graphic())) {
+    if plain().any(|key| !key.printable) {
         warnings.push(
             "an API key has a character that an Authorization header cannot carry, so nobody can use it: use \
              letters and digits"
@@ -65,24 +74,37 @@ fn secrets(config: &Config, warnings: &mut Vec<String>) {
     }
 }
 
+/// Whether a URL leads to this machine.
+fn is_here(url: &Url) -> bool {
+    match url.host() {
+        Some(Host::Ipv4(ip)) => ip.is_loopback(),
+        Some(Host::Ipv6(ip)) => ip.is_loopback(),
+        Some(Host::Domain(name)) => name == "localhost",
+        None => false,
+    }
+}
+
 /// Rights that nobody can have, since there is nothing to have them with.
 fn rights(config: &Config, warnings: &mut Vec<String>) {
-    let keys = !config.auth.api_keys.is_empty();
-    let tokens = config.auth.jwt.hmac_secret.is_some();
+    let keys = || config.auth.api_keys.iter().map(|key| key.key.rights);
+    let tokens = !config.auth.jwt.ways().is_empty();
     let nobody_writes = |namespace: &NamespaceConfig| match namespace.publish {
-        Publish::Server => !keys,
-        Publish::User | Publish::Token => !keys && !tokens,
+        Publish::Server => !keys().any(|rights| rights.publish),
+        Publish::User | Publish::Token => !keys().any(|rights| rights.publish) && !tokens,
     };
     let nobody_reads = |namespace: &NamespaceConfig| match namespace.subscribe {
         Subscribe::Public => false,
-        Subscribe::User | Subscribe::Token => !keys && !tokens,
+        Subscribe::User | Subscribe::Token => !keys().any(|rights| rights.read) && !tokens,
     };
     if let Some(names) = list(config, nobody_writes) {
-        warnings.push(format!("nobody may publish to {names}, since there are no api_keys in [auth]"));
+        warnings.push(format!(
+            "nobody may publish to {names}, since [auth] has no api_keys with the right `publish`"
+        ));
     }
     if let Some(names) = list(config, nobody_reads) {
         warnings.push(format!(
-            "nobody may read {names}, since [auth] has neither api_keys nor jwt: set one, or subscribe = \"public\""
+            "nobody may read {names}, since [auth] has neither api_keys with the right `read` nor jwt: set one, or \
+             subscribe = \"public\""
         ));
     }
 }
@@ -104,7 +126,7 @@ pub(super) fn notes(config: &Config) -> Vec<String> {
     if let Some(ops) = config.ops_listen.filter(|ops| !ops.ip().is_loopback()) {
         notes.push(format!("/metrics on {ops} needs no key: let only your monitoring reach it"));
     }
-    if !config.dev && config.auth.jwt.hmac_secret.is_none() {
+    if !config.dev && config.auth.jwt.ways().is_empty() {
         notes.push("there is no [auth.jwt], so clients have no tokens: only what is public can be read without an API key".into());
     }
     if let Some(names) = list(config, |namespace| namespace.subscribe == Subscribe::Public) {

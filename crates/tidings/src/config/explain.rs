@@ -4,7 +4,7 @@ use serde::Serialize;
 
 use tidings_core::{Delivery, Namespace, Publish, Retain, Subscribe};
 
-use super::{Config, Loaded, Pair, Period, advice};
+use super::{ApiKeyConfig, Config, Loaded, Pair, Period, Right, advice, public_key};
 
 /// What a configuration means.
 #[derive(Debug, Clone, Serialize)]
@@ -21,6 +21,10 @@ pub struct Report {
     pub broker: String,
     /// What that is worth.
     pub promise: String,
+    /// Which tokens of clients are accepted.
+    pub tokens: String,
+    /// Which API keys there are.
+    pub api_keys: String,
     /// Each namespace.
     pub namespaces: Vec<NamespaceReport>,
     /// What is probably a mistake.
@@ -72,6 +76,8 @@ impl Report {
                  a gap",
                 config.broker.memory_bytes
             ),
+            tokens: tokens(config),
+            api_keys: api_keys(&config.auth.api_keys),
             namespaces: namespaces.map(|(name, n)| NamespaceReport::new(name, &n.to_core(config))).collect(),
             warnings: loaded.warnings.clone(),
             notes: advice::notes(config),
@@ -161,6 +167,41 @@ fn tls(config: &Config) -> String {
     let expires =
         expires.map_or_else(|_| "is gone since".to_owned(), |pair| format!("expires {}", pair.expires()));
     format!("HTTP/2 and HTTP/1.1 with {}, which {expires}", files.certificate)
+}
+
+/// Which tokens are accepted, in words.
+fn tokens(config: &Config) -> String {
+    let jwt = &config.auth.jwt;
+    let mut text = match (&jwt.hmac_secret, &jwt.public_key_file, &jwt.jwks_url) {
+        (Some(_), ..) if config.dev => "signed with a secret (HS256); POST /dev/token makes them".to_owned(),
+        (Some(_), ..) => "signed with hmac_secret (HS256)".to_owned(),
+        // It was read a moment ago, when the configuration was validated.
+        (None, Some(file), _) => match public_key(file) {
+            Ok(key) => format!("signed with the private half of {file}: {key}"),
+            Err(why) => format!("none: public_key_file {why}"),
+        },
+        (None, None, Some(url)) => format!("signed with a key that {url} has (RS256, ES256 or EdDSA)"),
+        (None, None, None) => return "none is accepted".to_owned(),
+    };
+    if let Some(audience) = &jwt.audience {
+        text += &format!(", for the audience {audience}");
+    }
+    if let Some(issuer) = &jwt.issuer {
+        text += &format!(", from the issuer {issuer}");
+    }
+    text
+}
+
+/// The API keys, by name.
+fn api_keys(keys: &[ApiKeyConfig]) -> String {
+    let words = keys.iter().map(|key| {
+        let name = key.key.name.as_deref().unwrap_or("one without a name");
+        format!("{name} ({})", Right::names(key.key.rights).join(", "))
+    });
+    match words.collect::<Vec<_>>().join("; ") {
+        none if none.is_empty() => "none".to_owned(),
+        words => words,
+    }
 }
 
 /// Milliseconds for people.

@@ -115,6 +115,9 @@ impl<'a> Walk<'a> {
             (DeValue::Table(table), Shape::Table(_) | Shape::Names(_)) => {
                 self.table(table, shape, path).map(Value::Table)
             }
+            (DeValue::Table(_), Shape::OrTable(_, shape)) | (_, Shape::OrTable(shape, _)) => {
+                self.value(value, shape, path)
+            }
             (DeValue::Array(items), Shape::List(shape)) => {
                 let items = items.iter().map(|item| self.value(item, shape, path));
                 items.collect::<Result<_, _>>().map(Value::Array)

@@ -12,6 +12,7 @@
 //! written from it. A new key is one field here and one line in `example.toml`.
 
 mod advice;
+mod auth;
 mod certificate;
 mod env;
 mod error;
@@ -34,6 +35,7 @@ use std::net::{Ipv4Addr, SocketAddr};
 use schemars::JsonSchema;
 use serde::Deserialize;
 
+pub use auth::{ApiKeyConfig, AuthConfig, JwtConfig, Plain, Right, public_key};
 pub use certificate::{BadPair, Pair};
 pub use env::Env;
 pub use error::ConfigError;
@@ -42,8 +44,8 @@ pub use load::{Flags, Loaded};
 pub use namespace::{Compact, Delivery, NamespaceConfig, Publish, RetainConfig, Subscribe};
 pub use reference::{EXAMPLE, reference, schema};
 pub use section::{
-    AuthConfig, BrokerConfig, BrokerKind, CorsConfig, JwtConfig, LimitsConfig, LogConfig, LogFormat,
-    TlsConfig, TlsFiles, WebSocketConfig,
+    BrokerConfig, BrokerKind, CorsConfig, LimitsConfig, LogConfig, LogFormat, TlsConfig, TlsFiles,
+    WebSocketConfig,
 };
 pub use value::{Address, Period, Secret, Size};
 

@@ -186,7 +186,11 @@ fn write_section(page: &mut String, section: &Section<'_>) {
 fn type_of(shape: &Shape) -> String {
     match shape {
         Shape::Table(_) | Shape::Names(_) => "table".to_owned(),
-        Shape::List(item) => format!("list of {}s", type_of(item)),
+        Shape::List(item) => match item.as_ref() {
+            Shape::OrTable(value, _) => format!("list of {}s and tables", type_of(value)),
+            item => format!("list of {}s", type_of(item)),
+        },
+        Shape::OrTable(value, _) => format!("{} or table", type_of(value)),
         Shape::Text => "string".to_owned(),
         Shape::Secret => "secret".to_owned(),
         Shape::Switch => "true or false".to_owned(),

@@ -1,4 +1,5 @@
-//! The sections that are not namespaces: `[broker]`, `[auth]`, `[tls]`, `[cors]`, `[limits]`, `[log]`.
+//! The sections that are not namespaces and have no file of their own: `[broker]`, `[tls]`, `[cors]`, `[limits]`,
+//! `[websocket]`, `[log]`.
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -41,36 +42,6 @@ pub enum BrokerKind {
     Nats,
     /// Kafka. Not in this version yet.
     Kafka,
-}
-
-/// `[auth]`: who is who.
-#[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
-#[serde(default, deny_unknown_fields)]
-pub struct AuthConfig {
-    /// The keys of your own backends. Whoever has one may publish to and read every channel,
-    /// and administer the server. Several keys let you replace one without a pause. Make one
-    /// with `openssl rand -hex 32`.
-    pub api_keys: Vec<Secret>,
-
-    /// How the tokens (JWT) of clients are verified. Without it there are no tokens: clients
-    /// can only read what is public.
-    pub jwt: JwtConfig,
-}
-
-/// `[auth.jwt]`: how the tokens of clients are verified.
-#[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
-#[serde(default, deny_unknown_fields)]
-pub struct JwtConfig {
-    /// The secret of tokens signed with HS256, taken as UTF-8 text. At least 32 bytes, else it
-    /// can be guessed from a token. `tidings token` makes tokens with it.
-    pub hmac_secret: Option<Secret>,
-
-    /// A PEM file with the public key of tokens signed with RS256, ES256 or EdDSA. Not in this
-    /// version yet.
-    pub public_key_file: Option<String>,
-
-    /// Where the public keys of tokens are fetched (JWKS). Not in this version yet.
-    pub jwks_url: Option<String>,
 }
 
 /// `[tls]`: the certificate of `listen`, which then speaks HTTPS alone: HTTP/2 and HTTP/1.1, as

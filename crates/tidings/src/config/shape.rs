@@ -36,6 +36,8 @@ pub(super) enum Shape {
     Names(Box<Key>),
     /// A list of such values.
     List(Box<Shape>),
+    /// A value like the first, or a table like the second.
+    OrTable(Box<Shape>, Box<Shape>),
     /// A string.
     Text,
     /// A string that is never shown.
@@ -79,7 +81,11 @@ impl Shape {
         }
         // What is optional is `anyOf` a schema and null, or a type and null: null is not TOML.
         if let Some(any) = schema["anyOf"].as_array() {
-            return any.iter().find(|s| s["type"] != "null").map_or(Shape::Text, Shape::of);
+            let mut any = any.iter().filter(|s| s["type"] != "null").map(Shape::of);
+            return match (any.next(), any.next()) {
+                (Some(value), Some(table)) => Shape::OrTable(Box::new(value), Box::new(table)),
+                (one, _) => one.unwrap_or(Shape::Text),
+            };
         }
         if schema["oneOf"].is_array() || schema["enum"].is_array() || schema["const"].is_string() {
             return Shape::Choice(choices(schema));
@@ -136,6 +142,7 @@ impl Shape {
             Shape::Table(_) => "a table".to_owned(),
             Shape::Names(_) => "a table of named tables".to_owned(),
             Shape::List(_) => "a list such as [\"a\", \"b\"]".to_owned(),
+            Shape::OrTable(value, _) => value.expects(),
             Shape::Text | Shape::Secret => "a string in quotes".to_owned(),
             Shape::Switch => "true or false".to_owned(),
             Shape::Choice(choices) => {

@@ -1,13 +1,16 @@
 //! What the type of a key cannot say: words that have a grammar, and keys that exclude each other.
 
+use std::collections::HashSet;
+
 use tracing_subscriber::filter::EnvFilter;
 use url::Url;
 
 use super::Config;
+use super::auth::{AuthConfig, JwtConfig, public_key};
 use super::certificate::Pair;
 use super::error::{ConfigError, Problem};
 use super::place::{Places, nearest, shown};
-use super::section::{AuthConfig, BrokerConfig, BrokerKind, TlsConfig};
+use super::section::{BrokerConfig, BrokerKind, TlsConfig};
 
 /// Most bytes that the name of a namespace may have: what is left of 255 names channels.
 const NAME_BYTES_MAX: usize = 100;
@@ -91,29 +94,55 @@ fn broker(broker: &BrokerConfig) -> Result<(), Found> {
 }
 
 fn auth(auth: &AuthConfig) -> Result<(), Found> {
-    let later = |key: &str| {
-        let what = "is not in this version yet";
-        Err(found(&["auth", "jwt", key], what, "use hmac_secret, and sign tokens with HS256"))
-    };
-    if auth.jwt.public_key_file.is_some() {
-        return later("public_key_file");
-    }
-    if auth.jwt.jwks_url.is_some() {
-        return later("jwks_url");
-    }
-    if auth.jwt.hmac_secret.as_ref().is_some_and(|secret| secret.expose().is_empty()) {
-        return Err(found(
-            &["auth", "jwt", "hmac_secret"],
-            "is empty, so anybody could make tokens",
-            "set it to at least 32 random bytes: openssl rand -hex 32",
-        ));
-    }
-    if auth.api_keys.iter().any(|key| key.expose().trim().is_empty()) {
+    if auth.api_keys.iter().any(|key| key.plain.is_some_and(|plain| plain.bytes == 0)) {
         return Err(found(
             &["auth", "api_keys"],
             "holds an empty key, so anybody could use it",
-            "take the empty key out, or make one: openssl rand -hex 32",
+            "take the empty key out, or make one: tidings key",
         ));
+    }
+    let hashes: HashSet<_> = auth.api_keys.iter().map(|key| key.key.sha256).collect();
+    if hashes.len() < auth.api_keys.len() {
+        let what = "holds a key twice, so it is not clear what it may do";
+        return Err(found(&["auth", "api_keys"], what, "take one of them out"));
+    }
+    jwt(&auth.jwt)
+}
+
+fn jwt(jwt: &JwtConfig) -> Result<(), Found> {
+    let at = |key: &'static str, what: &str, advice: &str| Err(found(&["auth", "jwt", key], what, advice));
+    match jwt.ways().as_slice() {
+        [first, second, ..] => {
+            let what = format!("stands beside `{first}`, and tokens are verified in one way");
+            return at(second, &what, "take one of them out");
+        }
+        [] => {
+            for (key, value) in [("audience", &jwt.audience), ("issuer", &jwt.issuer)] {
+                if value.is_some() {
+                    let advice = "set one of hmac_secret, public_key_file and jwks_url beside it";
+                    return at(key, "is for tokens, and no token is accepted", advice);
+                }
+            }
+        }
+        [_] => {}
+    }
+    if jwt.hmac_secret.as_ref().is_some_and(|secret| secret.expose().is_empty()) {
+        let advice = "set it to at least 32 random bytes: openssl rand -hex 32";
+        return at("hmac_secret", "is empty, so anybody could make tokens", advice);
+    }
+    if let Some(file) = &jwt.public_key_file {
+        public_key(file).map_err(|what| {
+            let advice = "name a PEM file with a public key: RSA, EC on the curve P-256, or Ed25519";
+            found(&["auth", "jwt", "public_key_file"], what, advice)
+        })?;
+    }
+    if let Some(url) = &jwt.jwks_url {
+        check_jwks_url(url).map_err(|problem| (path(&["auth", "jwt", "jwks_url"]), problem))?;
+    }
+    for (key, value) in [("audience", &jwt.audience), ("issuer", &jwt.issuer)] {
+        if value.as_ref().is_some_and(String::is_empty) {
+            return at(key, "is empty, so no token could be right", "name one, or take the key out");
+        }
     }
     Ok(())
 }
@@ -132,6 +161,23 @@ fn tls(tls: &TlsConfig) -> Result<(), Found> {
             Ok(_) => Ok(()),
             Err(bad) => Err((path(&["tls", bad.key]), bad.problem)),
         },
+    }
+}
+
+/// A URL that can be fetched. A password in it would be shown, in the log as well.
+fn check_jwks_url(text: &str) -> Result<(), Problem> {
+    let advice = "write the URL of a JWKS, such as \"https://issuer.example/.well-known/jwks.json\"";
+    let problem = |what: &str| Err(Problem::new(what, advice));
+    match Url::parse(text) {
+        Err(_) => problem("is not a URL"),
+        Ok(url) if !matches!(url.scheme(), "http" | "https") => problem("is neither http:// nor https://"),
+        Ok(url) if !url.username().is_empty() || url.password().is_some() => {
+            problem("holds a user or password")
+        }
+        Ok(url) if url.scheme() == "https" && !cfg!(feature = "client-tls") => {
+            problem("is https://, and this build is without TLS (feature client-tls)")
+        }
+        Ok(_) => Ok(()),
     }
 }
 

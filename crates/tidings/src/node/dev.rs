@@ -3,7 +3,6 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use anyhow::Context;
 use axum::Router;
 use axum::body::Bytes;
 use axum::extract::State;
@@ -22,6 +21,8 @@ use super::demo;
 
 struct Dev {
     key: EncodingKey,
+    audience: Option<String>,
+    issuer: Option<String>,
     clock: Clock,
 }
 
@@ -44,13 +45,21 @@ fn hour() -> u64 {
     3_600
 }
 
-/// The pages, and `POST /dev/token`.
-pub(super) fn router(config: &Config, clock: Clock) -> anyhow::Result<Router> {
-    let secret = config.auth.jwt.hmac_secret.as_ref();
-    let secret = secret.context("a development node makes its own auth.jwt.hmac_secret")?;
-    let dev = Arc::new(Dev { key: EncodingKey::from_secret(secret.expose().as_bytes()), clock });
-    let token = Router::new().route("/dev/token", post(token));
-    let token = token.method_not_allowed_fallback(async || Problem::method_not_allowed("POST, OPTIONS"));
+/// The pages, and `POST /dev/token` where tokens are signed with a secret: for a public key nobody here can sign.
+pub(super) fn router(config: &Config, clock: Clock) -> Router {
+    let jwt = &config.auth.jwt;
+    let token = match &jwt.hmac_secret {
+        None => Router::new(),
+        Some(secret) => {
+            let key = EncodingKey::from_secret(secret.expose().as_bytes());
+            let (audience, issuer) = (jwt.audience.clone(), jwt.issuer.clone());
+            let dev = Arc::new(Dev { key, audience, issuer, clock });
+            let token = Router::new().route("/dev/token", post(token));
+            token
+                .method_not_allowed_fallback(async || Problem::method_not_allowed("POST, OPTIONS"))
+                .with_state(dev)
+        }
+    };
     let mut router = Router::new();
     for (path, kind, text) in demo::FILES {
         let page = ([(CONTENT_TYPE, kind), (CACHE_CONTROL, "no-cache")], text);
@@ -58,7 +67,7 @@ pub(super) fn router(config: &Config, clock: Clock) -> anyhow::Result<Router> {
     }
     let pages =
         router.method_not_allowed_fallback(async || Problem::method_not_allowed("GET, HEAD, OPTIONS"));
-    Ok(pages.merge(token.with_state(dev)))
+    pages.merge(token)
 }
 
 async fn token(State(dev): State<Arc<Dev>>, body: Bytes) -> Response {
@@ -85,6 +94,11 @@ impl Dev {
         let mut claims = json!({ "exp": expires_s, "tidings": rights });
         if let Some(user) = wish.user {
             claims["sub"] = user.into();
+        }
+        for (claim, value) in [("aud", &self.audience), ("iss", &self.issuer)] {
+            if let Some(value) = value {
+                claims[claim] = value.as_str().into();
+            }
         }
         // HS256 with a secret cannot fail; if it does, there is no token.
         encode(&Header::default(), &claims, &self.key)

@@ -3,6 +3,8 @@
 mod certificates;
 mod demo;
 mod dev;
+mod jwks;
+mod keys;
 mod listener;
 mod logging;
 mod ops;
@@ -47,7 +49,9 @@ impl Node {
         let incarnation = random()?;
         let metrics = Arc::new(Metrics::new());
         let broker = broker(config, &clock)?;
-        let (hub, control) = hub(config, broker, clock.clone(), metrics, incarnation);
+        let keys = keys::of(&config.auth)?;
+        let (hub, control) = hub(config, keys, broker, clock.clone(), metrics, incarnation);
+        control.follow_revocations();
         let drain = Arc::new(watch::Sender::new(false));
         let ops = Ops::start(hub.clone(), control);
         let doors = Arc::new(Doors {
@@ -62,7 +66,7 @@ impl Node {
         });
         let mut router = tidings_doors::router(doors.clone()).merge(ops::router(ops.clone(), config.dev));
         if config.dev {
-            router = router.merge(dev::router(config, clock)?);
+            router = router.merge(dev::router(config, clock));
         }
         let router = tidings_doors::shared(router, doors.clone());
         let listener = Listener::bind(*config.listen)?;
@@ -105,14 +109,12 @@ impl Node {
 
 fn hub(
     config: &Config,
+    keys: Keys,
     broker: Arc<dyn Broker>,
     clock: Clock,
     metrics: Arc<Metrics>,
     incarnation: u64,
 ) -> (Hub, Control) {
-    let api_keys = config.auth.api_keys.iter().map(|key| key.expose());
-    let secret = config.auth.jwt.hmac_secret.as_ref();
-    let keys = Keys::new(api_keys, secret.map(|secret| secret.expose().as_bytes()));
     let limits = Limits {
         message_bytes: bytes(config.limits.message_bytes.0),
         feeds: usize::try_from(config.limits.feeds).unwrap_or(usize::MAX),

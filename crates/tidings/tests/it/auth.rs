@@ -350,3 +350,46 @@ async fn several_channels_are_all_or_nothing() {
     let call = node.get("/v1/subscribe?channel=token:mine&channel=nowhere:a").bearer(&alice);
     call.await.problem(404, "unknown-namespace");
 }
+
+/// An API key may do what its rights say, with every channel, and is told what it lacks.
+#[tokio::test]
+async fn an_api_key_has_the_rights_it_needs() {
+    let hash = |text: &str| {
+        let sha256 = tidings_core::ApiKey::plain(text).sha256;
+        sha256.iter().map(|byte| format!("{byte:02x}")).collect::<String>()
+    };
+    let keys = ["publish", "read", "administer"].map(|right| {
+        let sha256 = hash(&format!("sk_{right}"));
+        format!("{{ sha256 = \"{sha256}\", rights = [\"{right}\"] }}")
+    });
+    let node = TestNode::new().namespace("token", |n| n.set("subscribe = \"token\"\npresence = true"));
+    let node = node.keys(&keys.join(", ")).run().await;
+    for key in ["publish", "read", "administer"] {
+        let credential = format!("sk_{key}");
+        let metrics = || node.get("/metrics");
+        let revoke = || node.call("POST", "/v1/revocations").json(&json!({ "user": "nobody" }));
+        for (right, call) in [
+            ("publish", ask(&node, "publish", "token:a", "")),
+            ("read", ask(&node, "poll", "token:a", "")),
+            ("read", ask(&node, "long-poll", "token:a", "")),
+            ("read", ask(&node, "subscribe", "token:a", "")),
+            ("read", ask(&node, "presence", "token:a", "")),
+            ("administer", metrics()),
+            ("administer", revoke()),
+        ] {
+            let reply = call.bearer(&credential).await;
+            if right == key {
+                reply.ok();
+            } else {
+                let problem = reply.problem(403, "forbidden");
+                assert!(problem["detail"].as_str().unwrap().contains(&format!("`{right}`")), "{problem}");
+            }
+        }
+        let batch = ask(&node, "batch", "token:a", "").bearer(&credential).await.ok().json();
+        let status = batch["results"][0]["error"]["status"].as_u64().unwrap_or(200);
+        assert_eq!(status, if key == "publish" { 200 } else { 403 }, "{batch}");
+    }
+    // The hash is no key.
+    let reply = node.get("/metrics").bearer(&hash("sk_administer")).await;
+    unauthorized(&reply, "bad-token", "the hash");
+}

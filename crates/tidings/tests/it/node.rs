@@ -32,6 +32,8 @@ pub struct Plan {
     namespaces: String,
     dev: bool,
     clock: Clock,
+    jwt: String,
+    keys: String,
 }
 
 /// The lines of a namespace. At-least-once, and anybody may read, unless it says otherwise.
@@ -43,7 +45,9 @@ pub struct Namespace {
 impl TestNode {
     #[allow(clippy::new_ret_no_self, reason = "a scenario reads TestNode::new().….run()")]
     pub fn new() -> Plan {
-        Plan { top: String::new(), namespaces: String::new(), dev: false, clock: Clock::system() }
+        let jwt = format!("jwt.hmac_secret = \"{SECRET}\"\n");
+        let keys = format!("\"{KEY}\"");
+        Plan { top: String::new(), namespaces: String::new(), dev: false, clock: Clock::system(), jwt, keys }
     }
 
     /// The node of most scenarios: `orders` is at-least-once, `ticks` at-most-once, both public.
@@ -180,6 +184,18 @@ impl Plan {
         self
     }
 
+    /// A node that verifies tokens in another way than by the secret.
+    pub fn jwt(mut self, lines: &str) -> Self {
+        self.jwt = format!("{lines}\n");
+        self
+    }
+
+    /// A node with these API keys instead.
+    pub fn keys(mut self, keys: &str) -> Self {
+        self.keys = keys.into();
+        self
+    }
+
     /// The configuration as a file.
     pub fn text(&self) -> String {
         let listen = if self.top.lines().any(|line| line.starts_with("listen = ")) {
@@ -187,7 +203,7 @@ impl Plan {
         } else {
             "listen = \"127.0.0.1:0\"\n"
         };
-        let auth = format!("[auth]\napi_keys = [\"{KEY}\"]\njwt.hmac_secret = \"{SECRET}\"\n");
+        let auth = format!("[auth]\napi_keys = [{}]\n{}", self.keys, self.jwt);
         format!("{listen}{}{auth}{}", self.top, self.namespaces)
     }
 

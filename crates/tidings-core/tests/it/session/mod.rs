@@ -1,9 +1,11 @@
 //! What one client may do, and what it gets.
 
+mod forgery;
 mod live;
 mod page;
 mod presence;
 mod retry;
+mod revocation;
 mod rights;
 mod token;
 mod wait;

@@ -1,6 +1,8 @@
 //! Who may read and write what.
 
-use tidings_core::{Code, Credentials, Delivery, From, Namespace, Publish, Subscribe};
+use tidings_core::{
+    ApiKey, Code, Credentials, Delivery, From, Identity, Keys, Namespace, Publish, Rights, Subscribe, Tokens,
+};
 
 use super::token::of_user;
 use crate::node::{API_KEY, Node, channel, draft, public, texts, want};
@@ -94,8 +96,8 @@ async fn many_channels_are_all_or_nothing() {
         assert!(error.detail.contains("token:secret"), "{error}");
     }
     assert_eq!(node.control.feeds(), 0, "nothing began");
-    assert!(session.is_private(&names.map(channel)));
-    assert!(!session.is_private(&[channel("public:x")]));
+    assert!(node.hub.is_private(&names.map(channel)));
+    assert!(!node.hub.is_private(&[channel("public:x")]));
 }
 
 #[tokio::test(start_paused = true)]
@@ -143,4 +145,46 @@ async fn a_message_has_a_largest_size() {
     let ids: std::collections::HashSet<_> =
         (0..1_000).map(|_| node.backend().writer(&channel("a")).unwrap().new_id()).collect();
     assert!(ids.len() == 1_000 && ids.iter().all(|id| id.len() == 20));
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_api_key_may_do_what_its_rights_say() {
+    const NONE: Rights = Rights { publish: false, read: false, administer: false };
+    let key = |name: &str, rights| ApiKey { rights, name: Some(name.into()), ..ApiKey::plain(name) };
+    let keys = Keys::of(
+        [
+            key("publisher", Rights { publish: true, ..NONE }),
+            key("reader", Rights { read: true, ..NONE }),
+            key("operator", Rights { administer: true, ..NONE }),
+            key("root", Rights::ALL),
+        ],
+        Tokens::none(),
+    );
+    let namespace = |subscribe| Namespace { subscribe, ..Namespace::new(Delivery::AtLeastOnce) };
+    let namespaces = [("default", namespace(Subscribe::Token)), ("public", namespace(Subscribe::Public))];
+    let node = Node::with_keys(namespaces, keys);
+    for (name, publish, read, administer) in [
+        ("publisher", true, false, false),
+        ("reader", false, true, false),
+        ("operator", false, false, true),
+        ("root", true, true, true),
+    ] {
+        let session = node.open(&Credentials::Bearer(name.into())).unwrap();
+        let Identity::Backend(backend) = session.identity() else { panic!("{name}") };
+        assert_eq!(backend.name.as_deref(), Some(name));
+        let checks = [
+            ("publish", publish, session.writer(&channel("x")).err()),
+            ("read", read, session.may_read(&[channel("x")]).err()),
+            ("administer", administer, session.may_administer().err()),
+        ];
+        for (right, may, error) in checks {
+            assert_eq!(error.is_none(), may, "{name} {right}");
+            if let Some(error) = error {
+                assert_eq!(error.code, Code::Forbidden);
+                assert!(error.detail.contains(&format!("`{right}`")), "{error}");
+            }
+        }
+        assert!(session.may_read(&[channel("public:x")]).is_ok(), "what anybody may read");
+    }
+    assert_eq!(node.open(&Credentials::Bearer("nobody".into())).err().map(|e| e.code), Some(Code::BadToken));
 }

@@ -199,7 +199,7 @@ fn garbage_is_refused() {
 fn an_api_key_does_not_belong_in_a_url() {
     let keys = Keys::new([API_KEY, "sk_second"], Some(SECRET));
     for key in [API_KEY, "sk_second"] {
-        assert!(matches!(keys.verify(&Credentials::Bearer(key.into()), BEGAN_MS), Ok(Identity::Backend)));
+        assert!(matches!(keys.verify(&Credentials::Bearer(key.into()), BEGAN_MS), Ok(Identity::Backend(_))));
         let error = keys.verify(&Credentials::Query(key.into()), BEGAN_MS).unwrap_err();
         assert_eq!(error.code, Code::BadToken);
         assert!(!error.detail.contains(key));
@@ -217,7 +217,7 @@ fn without_a_secret_no_token_is_good() {
         assert_eq!(keys.verify(&Credentials::Bearer(text), BEGAN_MS).unwrap_err().code, Code::BadToken);
     }
     assert!(matches!(keys.verify(&Credentials::None, BEGAN_MS), Ok(Identity::Anonymous)));
-    assert!(matches!(keys.open().verify(&Credentials::None, BEGAN_MS), Ok(Identity::Backend)));
+    assert!(matches!(keys.open().verify(&Credentials::None, BEGAN_MS), Ok(Identity::Backend(_))));
 }
 
 #[tokio::test(start_paused = true)]

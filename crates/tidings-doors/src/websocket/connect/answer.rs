@@ -25,6 +25,10 @@ pub(super) enum Done {
     Leave(Channel),
     /// Go on as this session.
     Refresh(Session),
+    /// Go on as this session, and do what else the first frame asked for.
+    Begin(Session, Option<Box<Result<Done>>>),
+    /// Say this, and end the connection.
+    Unfit(Error),
 }
 
 /// A channel to read.
@@ -33,53 +37,85 @@ pub(super) struct Joining {
     pub(super) watcher: Option<Watcher>,
 }
 
-/// Finds what a request asks for. `watch` is a free place among the watches of the connection.
-pub(super) async fn answer(
-    hub: Hub,
-    session: Session,
-    watch: Result<WatchPlace>,
-    id: Box<RawValue>,
-    ask: Ask,
-) -> Result<Done> {
-    match ask {
-        Ask::Subscribe { channel, from, presence } => {
-            session.may_stay()?;
-            let want = Want { channels: vec![channel.clone()], from, default: Start::Latest };
-            let mut places = session.find(want).await?;
-            let watcher = match presence {
-                true => Some(session.watch(&channel, &watch?).await?),
-                false => None,
-            };
-            let place = places.pop().ok_or_else(|| Error::new(Code::BadFrame, "there is no such channel"))?;
-            Ok(Done::Join(Box::new(Joining { place, watcher })))
-        }
-        Ask::Unsubscribe(channel) => Ok(Done::Leave(channel)),
-        Ask::Publish { channel, item } => {
-            let receipt = receipt::store(&session.writer(&channel)?, &channel, *item).await?;
-            Ok(Done::Reply(reply::published(&id, receipt)))
-        }
-        Ask::Presence(channel) => {
-            let roster = session.presence(&channel).await?;
-            Ok(Done::Reply(reply::presence(&id, &channel, &roster)))
-        }
-        Ask::History { channel, from, limit } => {
-            let want = Want { channels: vec![channel], from, default: Start::Earliest };
-            let read = session.read(want, limit).await?;
-            Ok(Done::Reply(reply::history(&id, &read)))
-        }
-        Ask::Refresh(token) => refresh(&hub, &session, token).map(Done::Refresh),
-    }
+/// A request on its way to the broker.
+pub(super) struct Asking {
+    pub(super) hub: Hub,
+    pub(super) session: Session,
+    /// A free place among the watches of the connection, for who needs one.
+    pub(super) watch: Result<WatchPlace>,
+    /// What its reply repeats.
+    pub(super) id: Option<Box<RawValue>>,
 }
 
-/// Opens the session that goes on from here: of the same user, or of the first who is named.
-pub(super) fn refresh(hub: &Hub, session: &Session, token: String) -> Result<Session> {
-    let next = hub.open(&[], &Credentials::Bearer(token))?;
-    next.may_stay()?;
-    match (session.user(), next.user()) {
-        (Some(before), now) if now != Some(before) => Err(Error::new(
-            Code::Forbidden,
-            "the token is of another user than this connection: open another",
-        )),
-        _ => Ok(next),
+impl Asking {
+    /// Finds what a frame asks for, under the token that it brings, if it brings one.
+    pub(super) async fn answer(mut self, token: Option<String>, ask: Option<Ask>) -> Result<Done> {
+        let begun = match token {
+            None => None,
+            Some(token) => match self.refreshed(token).await {
+                Ok(session) => Some(session),
+                // Without the token that it was to have, the connection is of no use.
+                Err(error) => return Ok(Done::Unfit(error)),
+            },
+        };
+        if let Some(session) = &begun {
+            self.session = session.clone();
+        }
+        let found = match ask {
+            Some(ask) => Some(self.find(ask).await),
+            None => None,
+        };
+        match (begun, found) {
+            (Some(session), found) => Ok(Done::Begin(session, found.map(Box::new))),
+            (None, Some(found)) => found,
+            (None, None) => Err(Error::new(Code::BadFrame, "the frame asks for nothing")),
+        }
+    }
+
+    async fn find(self, ask: Ask) -> Result<Done> {
+        let session = &self.session;
+        let id = self.id.as_deref();
+        match ask {
+            Ask::Subscribe { channel, from, presence } => {
+                session.may_stay()?;
+                let want = Want { channels: vec![channel.clone()], from, default: Start::Latest };
+                let mut places = session.find(want).await?;
+                let watcher = match presence {
+                    true => Some(session.watch(&channel, &self.watch?).await?),
+                    false => None,
+                };
+                let place =
+                    places.pop().ok_or_else(|| Error::new(Code::BadFrame, "there is no such channel"))?;
+                Ok(Done::Join(Box::new(Joining { place, watcher })))
+            }
+            Ask::Unsubscribe(channel) => Ok(Done::Leave(channel)),
+            Ask::Publish { channel, item } => {
+                let receipt = receipt::store(&session.writer(&channel)?, &channel, *item).await?;
+                Ok(Done::Reply(reply::published(id, receipt)))
+            }
+            Ask::Presence(channel) => {
+                let roster = session.presence(&channel).await?;
+                Ok(Done::Reply(reply::presence(id, &channel, &roster)))
+            }
+            Ask::History { channel, from, limit } => {
+                let want = Want { channels: vec![channel], from, default: Start::Earliest };
+                let read = session.read(want, limit).await?;
+                Ok(Done::Reply(reply::history(id, &read)))
+            }
+            Ask::Refresh(token) => self.refreshed(token).await.map(Done::Refresh),
+        }
+    }
+
+    /// Opens the session that goes on from here: of the same user, or of the first who is named.
+    async fn refreshed(&self, token: String) -> Result<Session> {
+        let next = self.hub.admit(&[], &Credentials::Bearer(token)).await?;
+        next.may_stay()?;
+        match (self.session.user(), next.user()) {
+            (Some(before), now) if now != Some(before) => Err(Error::new(
+                Code::Forbidden,
+                "the token is of another user than this connection: open another",
+            )),
+            _ => Ok(next),
+        }
     }
 }

@@ -93,14 +93,14 @@ pub(super) fn unsubscribed(id: Option<&RawValue>, channel: &Channel, error: Opti
 }
 
 /// A message is stored.
-pub(super) fn published(id: &RawValue, receipt: Receipt) -> Bytes {
-    json(&Reply { id: Some(id), body: Body::Published(receipt) })
+pub(super) fn published(id: Option<&RawValue>, receipt: Receipt) -> Bytes {
+    json(&Reply { id, body: Body::Published(receipt) })
 }
 
 /// The session goes on with another token, until it ends.
-pub(super) fn refreshed(id: &RawValue, expires_ms: Option<u64>) -> Bytes {
+pub(super) fn refreshed(id: Option<&RawValue>, expires_ms: Option<u64>) -> Bytes {
     let expires = expires_ms.map(|ms| wire::time(ms).to_string());
-    json(&Reply { id: Some(id), body: Body::Refreshed { expires } })
+    json(&Reply { id, body: Body::Refreshed { expires } })
 }
 
 /// What was asked for cannot be had.
@@ -109,9 +109,9 @@ pub(super) fn error(id: Option<&RawValue>, error: Error) -> Bytes {
 }
 
 /// Who is in a channel.
-pub(super) fn presence(id: &RawValue, channel: &Channel, roster: &Roster) -> Bytes {
+pub(super) fn presence(id: Option<&RawValue>, channel: &Channel, roster: &Roster) -> Bytes {
     let members = Members::of(roster);
-    json(&Present { id: Some(id), presence: Here { channel: channel.as_str(), members } })
+    json(&Present { id, presence: Here { channel: channel.as_str(), members } })
 }
 
 /// Who came into a channel, and who left it.
@@ -122,10 +122,11 @@ pub(super) fn changed(channel: &Channel, change: &Change) -> Bytes {
 }
 
 /// A page of what is kept.
-pub(super) fn history(id: &RawValue, read: &Read) -> Bytes {
+pub(super) fn history(id: Option<&RawValue>, read: &Read) -> Bytes {
     let gap = read.gap.as_ref().map(|(channel, gap)| GapReport::new(channel, gap).to_json());
     let mut out = BytesMut::new();
-    out.put_slice(format!("{{\"id\":{},\"history\":{{\"messages\":[", id.get()).as_bytes());
+    let id = id.map_or("null", RawValue::get);
+    out.put_slice(format!("{{\"id\":{id},\"history\":{{\"messages\":[").as_bytes());
     for (at, message) in read.messages.iter().enumerate() {
         if at > 0 {
             out.put_u8(b',');

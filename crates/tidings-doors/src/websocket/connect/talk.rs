@@ -11,7 +11,7 @@ use crate::stream::Pump;
 
 use super::super::connection::{Connection, Received};
 use super::super::stream::Talk;
-use super::answer::{self, Done, Joining, answer};
+use super::answer::{Asking, Done, Joining};
 use super::reply;
 use super::request::{Ask, Request, Unreadable};
 
@@ -30,7 +30,8 @@ pub(super) struct Conversation {
 
 /// A request, and what will become of it.
 struct Asked {
-    id: Box<RawValue>,
+    /// `None` where only a token came.
+    id: Option<Box<RawValue>>,
     answer: Pin<Box<dyn Future<Output = Result<Done>> + Send>>,
 }
 
@@ -64,42 +65,30 @@ impl Talk for Conversation {
             }
         };
         let first = !std::mem::replace(&mut self.begun, true);
-        if let Some(token) = request.token {
-            let opened = match first {
-                true => answer::refresh(&self.hub, &self.session, token),
-                false => {
-                    Err(Error::new(Code::BadFrame, "only the first frame carries a `token`: use `refresh`"))
-                }
-            };
-            match opened {
-                Ok(session) => self.go_on_as(pump, connection, session),
-                // Without the token that it was to have, the connection is of no use.
-                Err(error) if first => {
-                    let code = error.code;
-                    connection.line.push(reply::error(request.id.as_deref(), error));
-                    return Some(code);
-                }
-                Err(error) => {
-                    connection.line.push(reply::error(request.id.as_deref(), error));
-                    return None;
-                }
-            }
+        let Request { id, token, ask } = request;
+        if token.is_some() && !first {
+            let error = Error::new(Code::BadFrame, "only the first frame carries a `token`: use `refresh`");
+            connection.line.push(reply::error(id.as_deref(), error));
+            return None;
         }
-        let (Some(id), Some(ask)) = (request.id, request.ask) else { return None };
-        if let Ask::Subscribe { channel, .. } = &ask
+        if token.is_none() && ask.is_none() {
+            return None;
+        }
+        if let Some(Ask::Subscribe { channel, .. }) = &ask
             && pump.subscription.reader(channel).is_some()
         {
             let detail = format!("this connection reads `{channel}` already");
-            connection.line.push(reply::error(Some(&id), Error::new(Code::AlreadySubscribed, detail)));
+            connection.line.push(reply::error(id.as_deref(), Error::new(Code::AlreadySubscribed, detail)));
             return None;
         }
         let watch = match &ask {
-            Ask::Subscribe { presence: true, .. } => {
+            Some(Ask::Subscribe { presence: true, .. }) => {
                 self.watches.get_or_insert_with(|| Box::new(Watches::new(self.channels_max))).place()
             }
             _ => Err(Error::new(Code::BadFrame, "nothing is watched")),
         };
-        let answer = Box::pin(answer(self.hub.clone(), self.session.clone(), watch, id.clone(), ask));
+        let asking = Asking { hub: self.hub.clone(), session: self.session.clone(), watch, id: id.clone() };
+        let answer = Box::pin(asking.answer(token, ask));
         self.asked = Some(Asked { id, answer });
         None
     }
@@ -112,10 +101,8 @@ impl Talk for Conversation {
     ) -> Poll<Option<Code>> {
         let Some(asked) = &mut self.asked else { return Poll::Pending };
         let done = ready!(asked.answer.as_mut().poll(cx));
-        if let Some(asked) = self.asked.take() {
-            self.apply(pump, connection, &asked.id, done);
-        }
-        Poll::Ready(None)
+        let id = self.asked.take().and_then(|asked| asked.id);
+        Poll::Ready(self.apply(pump, connection, id.as_deref(), done))
     }
 
     fn poll_news(&mut self, cx: &mut Context<'_>) -> Poll<Bytes> {
@@ -126,31 +113,48 @@ impl Talk for Conversation {
 }
 
 impl Conversation {
-    fn apply(&mut self, pump: &mut Pump, connection: &mut Connection, id: &RawValue, done: Result<Done>) {
+    /// Does what was found, and says so. Gives the code with which the connection ends, if it does.
+    fn apply(
+        &mut self,
+        pump: &mut Pump,
+        connection: &mut Connection,
+        id: Option<&RawValue>,
+        done: Result<Done>,
+    ) -> Option<Code> {
         let said = match done {
             Ok(Done::Reply(said)) => said,
             Ok(Done::Join(joining)) => match self.join(pump, id, *joining) {
                 Ok(said) => said,
-                Err(error) => reply::error(Some(id), error),
+                Err(error) => reply::error(id, error),
             },
             Ok(Done::Leave(channel)) => {
                 if let Some(reader) = pump.subscription.reader(&channel) {
                     pump.subscription.leave(reader);
                 }
                 self.unwatch(&channel);
-                reply::unsubscribed(Some(id), &channel, None)
+                reply::unsubscribed(id, &channel, None)
             }
             Ok(Done::Refresh(session)) => {
                 let expires_ms = session.expires_ms();
                 self.go_on_as(pump, connection, session);
                 reply::refreshed(id, expires_ms)
             }
-            Err(error) => reply::error(Some(id), error),
+            Ok(Done::Begin(session, then)) => {
+                self.go_on_as(pump, connection, session);
+                return then.and_then(|then| self.apply(pump, connection, id, *then));
+            }
+            Ok(Done::Unfit(error)) => {
+                let code = error.code;
+                connection.line.push(reply::error(id, error));
+                return Some(code);
+            }
+            Err(error) => reply::error(id, error),
         };
         connection.line.push(said);
+        None
     }
 
-    fn join(&mut self, pump: &mut Pump, id: &RawValue, joining: Joining) -> Result<Bytes> {
+    fn join(&mut self, pump: &mut Pump, id: Option<&RawValue>, joining: Joining) -> Result<Bytes> {
         let reader = self.session.join(&mut pump.subscription, joining.place)?;
         let subscription = &pump.subscription;
         let (Some(fact), Some(at)) = (subscription.facts().get(reader as usize), subscription.at(reader))
@@ -159,7 +163,7 @@ impl Conversation {
         };
         let cursor = Cursor::one(&fact.channel, at);
         let roster = joining.watcher.as_ref().map(|watcher| watcher.roster());
-        let said = reply::subscribed(Some(id), fact, &cursor, roster);
+        let said = reply::subscribed(id, fact, &cursor, roster);
         if let (Some(watches), Some(watcher)) = (&mut self.watches, joining.watcher) {
             watches.add(watcher);
         }
@@ -169,7 +173,7 @@ impl Conversation {
     /// Goes on with what another token allows; what it does not is read no more.
     fn go_on_as(&mut self, pump: &mut Pump, connection: &mut Connection, session: Session) {
         self.session = session;
-        pump.subscription.expires_with(&self.session);
+        pump.subscription.ends_with(&self.session);
         let read: Vec<_> =
             pump.subscription.channels().map(|(reader, channel)| (reader, channel.clone())).collect();
         for (reader, channel) in read {
