@@ -66,7 +66,7 @@ impl Bench {
             keys: Keys::new(["sk"], None),
             clock,
             metrics: Arc::new(Metrics::new()),
-            limits: Limits { message_bytes: 1 << 20, feeds: 100_000 },
+            limits: Limits::default(),
             incarnation: 1,
         });
         Bench { hub, control }

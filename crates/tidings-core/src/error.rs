@@ -17,6 +17,8 @@ pub struct Error {
     pub detail: String,
     /// Whether the refused write could have taken effect. `None` for reads.
     pub stored: Option<Stored>,
+    /// Milliseconds after which to try again, where this case knows it better than [`Code::retry`].
+    pub retry_ms: Option<u64>,
 }
 
 /// Whether a failed write took effect. Decides if a retry needs an idempotency key.
@@ -98,6 +100,8 @@ pub enum Code {
     Overloaded,
     /// The namespace keeps no presence.
     PresenceOff,
+    /// This user publishes faster than it may.
+    RateLimited,
     /// The node holds as many revocations as it may.
     RevocationsFull,
     /// Plain HTTP came to a port that speaks TLS.
@@ -108,6 +112,8 @@ pub enum Code {
     TooLarge,
     /// More than 100 channels in one request, or more than one connection may have.
     TooManyChannels,
+    /// This user, or this address, has as many connections as it may.
+    TooManyConnections,
     /// No namespace of this name is declared.
     UnknownNamespace,
     /// The request target is longer than 16 KiB.
@@ -116,7 +122,7 @@ pub enum Code {
 
 impl Code {
     /// Every code, in the order of the alphabet.
-    pub const ALL: [Code; 35] = [
+    pub const ALL: [Code; 37] = [
         Code::AlreadySubscribed,
         Code::BadBatch,
         Code::BadChannel,
@@ -145,11 +151,13 @@ impl Code {
         Code::OriginRefused,
         Code::Overloaded,
         Code::PresenceOff,
+        Code::RateLimited,
         Code::RevocationsFull,
         Code::TlsRequired,
         Code::TokenExpired,
         Code::TooLarge,
         Code::TooManyChannels,
+        Code::TooManyConnections,
         Code::UnknownNamespace,
         Code::UriTooLong,
     ];
@@ -185,11 +193,13 @@ impl Code {
             Code::OriginRefused => "origin-refused",
             Code::Overloaded => "overloaded",
             Code::PresenceOff => "presence-off",
+            Code::RateLimited => "rate-limited",
             Code::RevocationsFull => "revocations-full",
             Code::TlsRequired => "tls-required",
             Code::TokenExpired => "token-expired",
             Code::TooLarge => "too-large",
             Code::TooManyChannels => "too-many-channels",
+            Code::TooManyConnections => "too-many-connections",
             Code::UnknownNamespace => "unknown-namespace",
             Code::UriTooLong => "uri-too-long",
         }
@@ -227,7 +237,10 @@ impl Code {
             | Code::UnknownNamespace => Retry::AfterChange,
             Code::BodyIncomplete | Code::Lagged => Retry::After(0),
             Code::BrokerUnavailable | Code::Draining | Code::KeysUnavailable => Retry::After(2_000),
-            Code::IdempotencyFull | Code::Overloaded | Code::RevocationsFull => Retry::After(10_000),
+            Code::RateLimited => Retry::After(1_000),
+            Code::IdempotencyFull | Code::Overloaded | Code::RevocationsFull | Code::TooManyConnections => {
+                Retry::After(10_000)
+            }
         }
     }
 
@@ -272,6 +285,7 @@ impl Code {
             }
             Code::Overloaded => "come back later, or to another node",
             Code::PresenceOff => "set presence = true in the namespace",
+            Code::RateLimited => "wait as long as Retry-After says, and publish more slowly",
             Code::RevocationsFull => "revoke for a shorter time (`until`), or wait until others have ended",
             Code::TlsRequired => "use https:// or wss:// in the URL",
             Code::TokenExpired => "get a new token and connect again with your cursor",
@@ -279,6 +293,7 @@ impl Code {
             Code::TooManyChannels => {
                 "ask for at most 100 channels in one request, and for more on several connections"
             }
+            Code::TooManyConnections => "close others first, or share one among your tabs",
             Code::UnknownNamespace => "declare [namespaces.NAME] in the configuration",
             Code::UriTooLong => "keep the request target under 16 KiB",
         }
@@ -294,13 +309,20 @@ impl fmt::Display for Code {
 impl Error {
     /// An error of this code, with the sentence that describes this case.
     pub fn new(code: Code, detail: impl Into<String>) -> Self {
-        Error { code, detail: detail.into(), stored: None }
+        Error { code, detail: detail.into(), stored: None, retry_ms: None }
     }
 
     /// The same error once more, for another message that shared its fate.
     #[must_use]
     pub fn again(&self) -> Self {
-        Error { code: self.code, detail: self.detail.clone(), stored: self.stored }
+        Error { code: self.code, detail: self.detail.clone(), stored: self.stored, retry_ms: self.retry_ms }
+    }
+
+    /// The same error, which passes after so many milliseconds.
+    #[must_use]
+    pub fn after(mut self, ms: u64) -> Self {
+        self.retry_ms = Some(ms);
+        self
     }
 
     /// The same error, saying whether the write took effect.

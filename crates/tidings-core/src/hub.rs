@@ -13,6 +13,7 @@ use crate::broker::{Broker, BrokerError};
 use crate::clock::Clock;
 use crate::error::{Code, Error, Result, Stored};
 use crate::feed::{Bell, Feeds};
+use crate::limit::{Limits, Rates, Seats};
 use crate::log::Channel;
 use crate::metrics::Metrics;
 use crate::policy::{Delivery, Policy};
@@ -38,15 +39,6 @@ pub struct Parts {
     pub incarnation: u64,
 }
 
-/// The bounds of a node.
-#[derive(Debug, Clone, Copy)]
-pub struct Limits {
-    /// The largest message, in bytes.
-    pub message_bytes: usize,
-    /// Most channels that are followed at once. More of them are polled.
-    pub feeds: usize,
-}
-
 /// Opens sessions. Cloning shares it.
 #[derive(Clone)]
 pub struct Hub {
@@ -68,6 +60,10 @@ pub(crate) struct Shared {
     pub(crate) feeds: Feeds,
     pub(crate) presence: Presence,
     pub(crate) revocations: Arc<Revocations>,
+    /// The live reads of each user.
+    pub(crate) seats: Arc<Seats<Arc<str>>>,
+    /// What each user has published lately.
+    pub(crate) rates: Rates<Arc<str>>,
     pub(crate) ids: Ids,
     /// The bell of each live subscription, to wake it when the node drains.
     pub(crate) bells: Mutex<Slab<Arc<Bell>>>,
@@ -90,6 +86,8 @@ impl Hub {
             feeds: Feeds::new(broker.clone(), limits.feeds),
             presence: Presence::start(broker.clone(), clock.clone(), incarnation),
             revocations: Arc::new(Revocations::new(broker.clone(), clock.clone())),
+            seats: Arc::default(),
+            rates: Rates::default(),
             ids: Ids { incarnation, next: AtomicU64::new(0) },
             bells: Mutex::default(),
             draining: AtomicBool::new(false),

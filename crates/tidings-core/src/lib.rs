@@ -25,7 +25,7 @@
 //!     keys: Keys::new(["sk_backend"], None),
 //!     clock,
 //!     metrics: Arc::new(Metrics::new()),
-//!     limits: Limits { message_bytes: 1 << 20, feeds: 1_000 },
+//!     limits: Limits::default(),
 //!     incarnation: 7,
 //! });
 //! let news = Channel::parse("news")?;
@@ -44,6 +44,7 @@ mod clock;
 mod error;
 mod feed;
 mod hub;
+mod limit;
 pub mod log;
 mod metrics;
 mod policy;
@@ -55,7 +56,8 @@ mod session;
 pub use clock::Clock;
 pub use error::{Code, Error, Result, Retry, Stored};
 pub use feed::{Entry, Slot};
-pub use hub::{Control, Hub, Limits, Parts};
+pub use hub::{Control, Hub, Parts};
+pub use limit::{Limits, Rate, Rates, Seat, Seats};
 pub use log::{Channel, ChannelError, Cursor, Retain};
 pub use metrics::Metrics;
 pub use policy::{Delivery, Namespace, Policy, Publish, Subscribe};

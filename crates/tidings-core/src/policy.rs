@@ -104,19 +104,35 @@ impl Namespace {
 }
 
 /// Every declared namespace, by name.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone)]
 pub struct Policy {
     namespaces: BTreeMap<String, Arc<Namespace>>,
+    channel_bytes: usize,
 }
 
 impl Policy {
     /// The policy made of these namespaces.
     pub fn new(namespaces: impl IntoIterator<Item = (String, Namespace)>) -> Self {
-        Policy { namespaces: namespaces.into_iter().map(|(name, n)| (name, Arc::new(n))).collect() }
+        Policy {
+            namespaces: namespaces.into_iter().map(|(name, n)| (name, Arc::new(n))).collect(),
+            channel_bytes: Channel::BYTES_MAX,
+        }
     }
 
-    /// The rules of a channel, or [`Code::UnknownNamespace`].
+    /// The same, for channels whose names have at most so many bytes.
+    #[must_use]
+    pub fn channel_bytes(mut self, most: usize) -> Self {
+        self.channel_bytes = most;
+        self
+    }
+
+    /// The rules of a channel, or [`Code::UnknownNamespace`]; [`Code::BadChannel`] where its name is too long here.
     pub fn of(&self, channel: &Channel) -> Result<Arc<Namespace>> {
+        let most = self.channel_bytes;
+        if channel.as_str().len() > most {
+            let detail = format!("the channel name has more than {most} bytes, which is the limit here");
+            return Err(Error::new(Code::BadChannel, detail));
+        }
         let name = channel.namespace();
         self.namespaces.get(name).cloned().ok_or_else(|| {
             Error::new(Code::UnknownNamespace, format!("no namespace `{name}` is declared on this server"))

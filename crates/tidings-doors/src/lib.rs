@@ -18,11 +18,14 @@ mod stream;
 mod websocket;
 mod wire;
 
+use std::net::IpAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
-use tidings_core::Hub;
+use tidings_core::{Hub, Seats};
 
 use crate::http::cors::Cors;
+use crate::http::peer::Proxies;
 pub use crate::http::takeover::serve;
 pub use crate::http::tls::serve_tls;
 pub(crate) use request::Request;
@@ -42,6 +45,14 @@ pub struct Doors {
     pub message_bytes: usize,
     /// Most channels that one connection to `/v1/connect` reads.
     pub connection_channels: usize,
+    /// Most messages of a batch.
+    pub batch_messages: usize,
+    /// The connections of each address, which the listener counts, and the live reads for which a proxy speaks.
+    pub addresses: Arc<Seats<IpAddr>>,
+    /// Most of them for one address.
+    pub address_connections: usize,
+    /// The proxies that are believed.
+    pub proxies: Proxies,
     /// Whether WebSocket messages are compressed for clients that offer it.
     pub deflate: bool,
     /// Whether to serve `/dev/echo`.

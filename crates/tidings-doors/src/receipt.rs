@@ -35,6 +35,7 @@ impl Receipt {
 
 /// Stores one item in the channel of its writer.
 pub async fn store(writer: &Writer, channel: &Channel, item: Item) -> Result<Receipt> {
+    writer.spend(1)?;
     let stored = writer.append(vec![item.draft(writer)]).await.map_err(|stopped| stopped.error)?;
     stored.into_iter().next().map(|one| Receipt::of(channel, one)).ok_or_else(no_result)
 }

@@ -20,6 +20,7 @@ use tracing::Instrument;
 
 use crate::http::Transport;
 use crate::http::credentials::credentials;
+use crate::http::peer::Peer;
 use crate::http::problem::{Counted, Problem};
 use crate::http::refusal::{Refused, TARGET_BYTES_MAX};
 use crate::{Doors, Request, item, poll, presence, publish, revocation, sse, websocket};
@@ -67,6 +68,8 @@ async fn around(State(doors): State<Arc<Doors>>, request: http::Request<Body>, n
     } else if request.version() == Version::HTTP_11 && !has_one_host(request.headers()) {
         let error = Error::new(Code::BadRequest, "a request of HTTP/1.1 has one Host header");
         ([(CONNECTION, "close")], Problem::from(error)).into_response()
+    } else if let Some(code) = one_too_many(&request) {
+        crowded(&doors, request, code).await
     } else if let Err(error) = doors.cors.admit(request.headers()) {
         Problem::from(error).into_response()
     } else if request.method() == Method::OPTIONS {
@@ -84,6 +87,30 @@ async fn around(State(doors): State<Arc<Doors>>, request: http::Request<Body>, n
         tracing::debug!(%code, "refused");
     }
     response
+}
+
+/// Why the connection of a request is one too many, if it is. The health of a node has nothing to do with that.
+fn one_too_many(request: &http::Request<Body>) -> Option<Code> {
+    let code = request.extensions().get::<Peer>()?.refused?;
+    (!matches!(request.uri().path(), "/healthz" | "/readyz")).then_some(code)
+}
+
+/// Refuses a request in the way that its client understands, and ends its connection.
+async fn crowded(doors: &Doors, request: http::Request<Body>, code: Code) -> Response {
+    let is_session = request.uri().path() == "/v1/connect";
+    let (request, _) = Request::split(request);
+    let detail = match code {
+        Code::TooManyConnections => "this address has as many connections as it may",
+        _ => "this node has as many connections as it may",
+    };
+    let error = Error::new(code, detail);
+    let mut reply = match Transport::of(&request.headers, &request.query) {
+        Transport::WebSocket if is_session => return websocket::connect(doors, &request, Err(error)).await,
+        Transport::Sse => sse::refuse(doors, &request, &[], error),
+        _ => Problem::from(error).into_response(),
+    };
+    reply.headers_mut().insert(CONNECTION, http::HeaderValue::from_static("close"));
+    reply
 }
 
 /// RFC 9112 section 3.2: with none, or with two, it is not clear whom the request is for.

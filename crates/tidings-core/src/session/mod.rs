@@ -14,6 +14,7 @@ use std::time::Duration;
 use crate::error::{Code, Error, Result, Stored};
 use crate::feed::Bell;
 use crate::hub::Shared;
+use crate::limit::Seat;
 use crate::log::Channel;
 use crate::policy::{Namespace, Publish, Subscribe};
 use crate::presence::Roster;
@@ -173,8 +174,27 @@ impl Session {
             return Err(Error::new(Code::Draining, "this node is shutting down"));
         }
         let mut subscription = Subscription::new(self.hub.clone(), channels);
-        subscription.ends_with(self);
+        self.take_over(&mut subscription)?;
         Ok(subscription)
+    }
+
+    /// Makes a live read this session's: it ends with its token, and counts for its user.
+    pub fn take_over(&self, subscription: &mut Subscription) -> Result<()> {
+        if subscription.user() != self.user() {
+            subscription.sits_on(self.seat()?);
+        }
+        subscription.ends_with(self);
+        Ok(())
+    }
+
+    /// A place among the live reads of the user.
+    fn seat(&self) -> Result<Option<Seat<Arc<str>>>> {
+        let Identity::Client(client) = &self.identity else { return Ok(None) };
+        let Some(user) = &client.user else { return Ok(None) };
+        let most = self.hub.limits.user_connections;
+        self.hub.seats.take(user.clone(), most).map(Some).ok_or_else(|| {
+            Error::new(Code::TooManyConnections, format!("this user has {most} live reads already"))
+        })
     }
 
     /// What ends a live read, beside its time: that its token is revoked.

@@ -9,6 +9,7 @@ use smallvec::SmallVec;
 use crate::error::Error;
 use crate::feed::{Bell, Entry};
 use crate::hub::Shared;
+use crate::limit::Seat;
 use crate::log::{Channel, Cursor, Position};
 use crate::policy::Delivery;
 use crate::presence::Member;
@@ -39,6 +40,8 @@ pub struct Subscription {
     max_lag_ms: u64,
     expires_ms: Option<u64>,
     watch: Option<Watch>,
+    /// Its place among the live reads of its user.
+    seat: Option<Seat<Arc<str>>>,
     /// Of the namespace that was joined first.
     delivered: Option<Counter>,
     members: Vec<Option<Member>>,
@@ -106,6 +109,7 @@ impl Subscription {
             max_lag_ms: MAX_LAG_MS,
             expires_ms: None,
             watch: None,
+            seat: None,
             delivered: None,
             members: Vec::new(),
         }
@@ -157,8 +161,17 @@ impl Subscription {
         (0..).zip(&self.readers).filter_map(|(number, reader)| Some((number, reader.as_ref()?.channel())))
     }
 
+    /// The user for whom it counts.
+    pub(super) fn user(&self) -> Option<&str> {
+        self.seat.as_ref().map(|seat| &**seat.key())
+    }
+
+    pub(super) fn sits_on(&mut self, seat: Option<Seat<Arc<str>>>) {
+        self.seat = seat;
+    }
+
     /// Ends with the token of this session from now on.
-    pub fn ends_with(&mut self, session: &Session) {
+    pub(super) fn ends_with(&mut self, session: &Session) {
         self.expires_ms = session.expires_ms();
         self.watch = session.watch_revocations(&self.bell);
     }

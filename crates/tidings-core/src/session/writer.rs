@@ -50,6 +50,29 @@ impl Writer {
         Ok(())
     }
 
+    /// Counts so many messages against what the user may publish. A refusal says after how many
+    /// milliseconds they may be tried again, and costs nothing. Backends publish as fast as they can.
+    pub fn spend(&self, messages: usize) -> Result<()> {
+        let Some(user) = &self.from else { return Ok(()) };
+        let rate = self.hub.limits.publish;
+        let times = u32::try_from(messages).unwrap_or(u32::MAX);
+        self.hub.rates.take(user.clone(), times, rate, self.hub.clock.now_ms()).map_err(|wait_ms| {
+            let detail = format!(
+                "this user may publish {} messages a second, and {} at once",
+                rate.each_second, rate.at_once
+            );
+            Error::new(Code::RateLimited, detail).after(wait_ms).stored(Stored::No)
+        })
+    }
+
+    /// Most messages that [`Writer::spend`] takes at once.
+    pub fn at_once_max(&self) -> usize {
+        match self.from {
+            Some(_) => self.hub.limits.publish.at_once as usize,
+            None => usize::MAX,
+        }
+    }
+
     /// Stores drafts in order; see [`crate::broker::Broker::append`].
     pub async fn append(&self, mut drafts: Vec<Draft>) -> Result<Vec<Appended>, Stopped> {
         let stop = |error: Error| Stopped { stored: Vec::new(), error };

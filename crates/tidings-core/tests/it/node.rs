@@ -64,7 +64,7 @@ impl Node {
             keys,
             clock: clock.clone(),
             metrics: Arc::new(Metrics::new()),
-            limits: Limits { message_bytes: 1 << 20, feeds },
+            limits: Limits { feeds, ..Limits::default() },
             incarnation,
         });
         Node { hub, control, clock }

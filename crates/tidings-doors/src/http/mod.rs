@@ -1,9 +1,11 @@
 //! What every door shares of HTTP.
 
+pub mod accepted;
 pub mod cors;
 pub mod credentials;
 pub mod head;
 mod multiplex;
+pub mod peer;
 pub mod problem;
 pub mod query;
 pub(crate) mod refusal;

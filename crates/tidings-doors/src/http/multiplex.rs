@@ -19,10 +19,10 @@ use hyper::body::Incoming;
 use hyper::server::conn::http2;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
-use tokio::sync::watch;
 use tower_service::Service;
 
-use crate::http::takeover::{FIRST_WORD_WAIT, HEAD_WAIT};
+use crate::http::accepted::{Accepted, Hold};
+use crate::http::takeover::FIRST_WORD_WAIT;
 use crate::stream::Socket;
 
 /// Requests under way at once on a connection, event streams among them.
@@ -56,12 +56,16 @@ struct Reply {
 }
 
 /// Serves one connection until it ends: the peer goes, is dead, or has been
-/// idle for 75 to 150 s. When `drain` turns true the peer is told to come no more
+/// idle for `idle` to twice that. When the node drains the peer is told to come no more
 /// (GOAWAY), and the connection ends with its last reply.
-pub(super) async fn serve(socket: Socket, router: Router, mut drain: watch::Receiver<bool>) {
+pub(super) async fn serve(socket: Socket, accepted: Accepted) {
+    let Accepted { router, peer, times, hold: Hold { mut drain, places: _places } } = accepted;
     let requests = Arc::<Requests>::default();
     let counted = requests.clone();
-    let service = service_fn(move |request| reply(router.clone(), request, OpenRequest::new(&counted)));
+    let service = service_fn(move |mut request: Request<Incoming>| {
+        request.extensions_mut().insert(peer);
+        reply(router.clone(), request, OpenRequest::new(&counted))
+    });
     let mut connection = std::pin::pin!(builder().serve_connection(TokioIo::new(socket), service));
     let came = requests.clone();
     let mut leaving = std::pin::pin!(async move {
@@ -72,7 +76,7 @@ pub(super) async fn serve(socket: Socket, router: Router, mut drain: watch::Rece
             tokio::time::sleep(FIRST_WORD_WAIT).await;
         }
     });
-    let mut idle = std::pin::pin!(requests.idle());
+    let mut idle = std::pin::pin!(requests.idle(times.idle));
     let mut ending = false;
     let served = std::future::poll_fn(|cx| {
         if !ending && (leaving.as_mut().poll(cx).is_ready() || idle.as_mut().poll(cx).is_ready()) {
@@ -116,11 +120,11 @@ async fn reply(
 }
 
 impl Requests {
-    /// Ready once there was no request for [`HEAD_WAIT`], or up to twice that.
-    async fn idle(&self) {
+    /// Ready once there was no request for some time, or up to twice that.
+    async fn idle(&self, time: Duration) {
         let mut came = 0;
         loop {
-            tokio::time::sleep(HEAD_WAIT).await;
+            tokio::time::sleep(time).await;
             let now = self.came.load(Ordering::Relaxed);
             if now == came && self.open.load(Ordering::Relaxed) == 0 {
                 return;
@@ -171,7 +175,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_connection_is_idle_once_nothing_is_open_and_nothing_comes() {
         let requests = Arc::<Requests>::default();
-        let mut idle = std::pin::pin!(requests.idle());
+        let mut idle = std::pin::pin!(requests.idle(Duration::from_secs(75)));
         let mut waits =
             async |seconds| tokio::time::timeout(Duration::from_secs(seconds), idle.as_mut()).await.is_err();
         let stream = OpenRequest::new(&requests);

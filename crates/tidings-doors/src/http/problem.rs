@@ -28,6 +28,8 @@ pub struct Problem {
     cursor: Option<Option<String>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     id: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    retry_ms: Option<u64>,
     #[serde(skip)]
     error: Code,
     #[serde(skip)]
@@ -98,6 +100,7 @@ impl From<Error> for Problem {
             id: None,
             error: code,
             allow: None,
+            retry_ms: error.retry_ms,
         }
     }
 }
@@ -119,10 +122,11 @@ impl IntoResponse for Problem {
         if status(self.error) == StatusCode::UNAUTHORIZED {
             set(WWW_AUTHENTICATE, "Bearer");
         }
-        if let (Retry::After(ms), StatusCode::SERVICE_UNAVAILABLE) = (self.error.retry(), status(self.error))
-        {
+        let is_passing =
+            matches!(status(self.error), StatusCode::SERVICE_UNAVAILABLE | StatusCode::TOO_MANY_REQUESTS);
+        if let (Retry::After(ms), true) = (self.error.retry(), is_passing) {
             // Everybody meets a node that drains at once, and is not to come back at once.
-            let ms = if self.error == Code::Draining { come_back_ms() } else { ms };
+            let ms = if self.error == Code::Draining { come_back_ms() } else { self.retry_ms.unwrap_or(ms) };
             set(RETRY_AFTER, &ms.div_ceil(1_000).max(1).to_string());
         }
         reply.extensions_mut().insert(Counted(self.error));
@@ -156,6 +160,7 @@ pub fn status(code: Code) -> StatusCode {
         Code::HeadTooLarge => StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
         Code::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
         Code::UriTooLong => StatusCode::URI_TOO_LONG,
+        Code::RateLimited | Code::TooManyConnections => StatusCode::TOO_MANY_REQUESTS,
         Code::BrokerUnavailable
         | Code::Draining
         | Code::IdempotencyFull
@@ -170,7 +175,11 @@ pub fn status(code: Code) -> StatusCode {
 pub fn close(code: Code) -> u16 {
     match code {
         Code::TooLarge => 1009,
-        Code::Draining | Code::Overloaded | Code::RevocationsFull => 4000,
+        Code::Draining
+        | Code::Overloaded
+        | Code::RateLimited
+        | Code::RevocationsFull
+        | Code::TooManyConnections => 4000,
         Code::TokenExpired => 4001,
         Code::Lagged => 4002,
         Code::BrokerUnavailable | Code::IdempotencyFull | Code::KeysUnavailable => 4003,
@@ -232,10 +241,12 @@ fn title(code: Code) -> &'static str {
         Code::Overloaded => "This node is full",
         Code::PresenceOff => "No presence here",
         Code::TlsRequired => "This port speaks TLS",
+        Code::RateLimited => "Too fast",
         Code::RevocationsFull => "Too many revocations",
         Code::TokenExpired => "The token has expired",
         Code::TooLarge => "Too large",
         Code::TooManyChannels => "Too many channels",
+        Code::TooManyConnections => "Too many connections",
         Code::UnknownNamespace => "Unknown namespace",
         Code::UriTooLong => "The URL is too long",
     }

@@ -43,14 +43,20 @@ pub(super) fn of(error: &hyper::Error, unread: &[u8], is_refused: bool) -> Optio
         too_large(unread)
     } else if error.is_parse() {
         (Code::BadRequest, format!("this is no request of HTTP/1.1 ({error})"))
-    } else if error.is_timeout() {
-        (Code::BadRequest, "the head of the request took too long to arrive".into())
     } else if error.is_incomplete_message() {
         (Code::BadRequest, "the head of the request broke off".into())
     } else {
         return None;
     };
     Some(Refused { code, detail })
+}
+
+/// What to say to a client whose request took too long to come whole; `unread` is what came of it.
+pub(super) fn late(unread: &[u8]) -> Option<Refused> {
+    if unread.iter().all(|byte| matches!(byte, b'\r' | b'\n')) {
+        return None;
+    }
+    Some(Refused { code: Code::BadRequest, detail: "the head of the request took too long to arrive".into() })
 }
 
 /// Which part was too large: the target, the head, or the length that it claims for its body.

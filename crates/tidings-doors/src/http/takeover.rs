@@ -29,14 +29,14 @@ use hyper::body::Incoming;
 use hyper::rt::ReadBufCursor;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
-use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper_util::rt::TokioIo;
 use parking_lot::Mutex;
 use tokio::net::TcpStream;
-use tokio::sync::watch;
 use tokio::time::Instant;
 use tower_service::Service;
 use tracing::Instrument;
 
+use super::accepted::{Accepted, Hold, Times};
 use super::refusal::{self, HEAD_BYTES_MAX, Refused};
 use super::unread::Unread;
 use crate::stream::{Deadline, Line, Socket};
@@ -51,6 +51,10 @@ struct Shared {
     flushed: AtomicBool,
     /// Whether the client has sent anything.
     heard: AtomicBool,
+    /// Whether something of the next request has come.
+    begun: AtomicBool,
+    /// Requests that have come whole.
+    requests: AtomicU64,
     /// Whether a request is being answered: from its head until the last of the answer is in hyper's hands.
     busy: AtomicBool,
     /// The same, until the answer has left for the kernel. What hyper writes while none is owed is a refusal of its own.
@@ -64,8 +68,6 @@ struct Shared {
 /// Starts what runs with the socket, and with the bytes that were read past the request.
 type Job = Box<dyn FnOnce(Socket, Bytes, Hold) + Send>;
 type Answering = Pin<Box<dyn Future<Output = Result<Response<Answer>, Infallible>> + Send>>;
-/// Held while a connection lives, so that the node knows when the last has ended.
-type Hold = watch::Receiver<bool>;
 
 /// How hyper's part of a connection ends.
 enum Ended {
@@ -74,9 +76,7 @@ enum Ended {
     Refused(Refused),
 }
 
-/// A client that has not sent a request's head after this long is let go; also the idle time of a connection.
-pub(super) const HEAD_WAIT: Duration = Duration::from_secs(75);
-/// The same for a connection to a node that drains, and that has said nothing yet.
+/// How long a connection to a node that drains may say nothing.
 pub(super) const FIRST_WORD_WAIT: Duration = Duration::from_secs(1);
 /// How long a refusal may take to leave.
 const REFUSAL_WAIT: Duration = Duration::from_secs(5);
@@ -87,6 +87,8 @@ impl Slot {
             job: Mutex::new(None),
             flushed: AtomicBool::new(true),
             heard: AtomicBool::new(false),
+            begun: AtomicBool::new(false),
+            requests: AtomicU64::new(0),
             busy: AtomicBool::new(false),
             owed: AtomicBool::new(false),
             max_lag,
@@ -100,6 +102,8 @@ impl Slot {
     }
 
     fn begin(&self) {
+        self.0.begun.store(false, Ordering::Relaxed);
+        self.0.requests.fetch_add(1, Ordering::Relaxed);
         self.0.busy.store(true, Ordering::Relaxed);
         self.0.owed.store(true, Ordering::Relaxed);
         self.may_lag(u64::try_from(self.0.max_lag.as_millis()).unwrap_or(u64::MAX));
@@ -132,35 +136,27 @@ pub fn spawn(stream: impl Future<Output = ()> + Send + 'static, span: tracing::S
 /// Serves one connection until it ends, or until a door has taken it and is done with it.
 ///
 /// A client that takes nothing of an answer for `max_lag` is let go, unless the namespace that it reads has its own.
-/// When `drain` turns true, the requests under way are answered and the
-/// connection ends; `drain` is held until then, so that its sender knows.
-pub async fn serve(stream: TcpStream, router: Router, max_lag: Duration, drain: watch::Receiver<bool>) {
-    serve_socket(Socket::Plain(stream), router, max_lag, drain).await;
+/// When the node drains, the requests under way are answered and the connection ends.
+pub async fn serve(stream: TcpStream, accepted: Accepted) {
+    serve_socket(Socket::Plain(stream), accepted).await;
 }
 
 /// The same, for a socket of any kind.
-pub(super) async fn serve_socket(
-    socket: Socket,
-    router: Router,
-    max_lag: Duration,
-    mut drain: watch::Receiver<bool>,
-) {
-    if let Some((socket, ahead, job)) = serve_http(socket, router, max_lag, &mut drain).await {
-        job(socket, ahead, drain);
+pub(super) async fn serve_socket(socket: Socket, mut accepted: Accepted) {
+    if let Some((socket, ahead, job)) = serve_http(socket, &mut accepted).await {
+        job(socket, ahead, accepted.hold);
     }
 }
 
-async fn serve_http(
-    socket: Socket,
-    mut router: Router,
-    max_lag: Duration,
-    drain: &mut watch::Receiver<bool>,
-) -> Option<(Socket, Bytes, Job)> {
-    let slot = Slot::new(max_lag);
+async fn serve_http(socket: Socket, accepted: &mut Accepted) -> Option<(Socket, Bytes, Job)> {
+    let Accepted { router, peer, times, hold: Hold { drain, .. } } = accepted;
+    let (peer, times) = (*peer, *times);
+    let slot = Slot::new(times.max_lag);
     let (in_requests, to_requests) = (slot.clone(), router.clone());
     let service = service_fn(move |mut request: Request<Incoming>| {
         in_requests.begin();
         request.extensions_mut().insert(in_requests.clone());
+        request.extensions_mut().insert(peer);
         let answering: Answering = Box::pin(answer(to_requests.clone(), request, in_requests.clone()));
         answering
     });
@@ -172,7 +168,8 @@ async fn serve_http(
         refused: false,
     };
     let mut builder = http1::Builder::new();
-    builder.timer(TokioTimer::new()).header_read_timeout(HEAD_WAIT).max_buf_size(HEAD_BYTES_MAX);
+    // The times of a head are our own, since hyper's do not tell a slow client from an idle one.
+    builder.header_read_timeout(None).max_buf_size(HEAD_BYTES_MAX);
     // A buffer may be a little larger than it may be.
     builder.max_header_size(HEAD_BYTES_MAX);
     let mut connection = builder.serve_connection(io, service);
@@ -187,6 +184,7 @@ async fn serve_http(
         }
     });
     let mut drained = false;
+    let mut waiting = Waiting::new(times);
     let (job, done) = poll_fn(|cx| {
         if !drained && draining.as_mut().poll(cx).is_ready() {
             drained = true;
@@ -197,6 +195,9 @@ async fn serve_http(
             && let Some(job) = slot.0.job.lock().take()
         {
             return Poll::Ready((Some(job), Ok(())));
+        }
+        if done.is_pending() && waiting.poll(cx, &slot).is_ready() {
+            return Poll::Ready((None, Ok(())));
         }
         done.map(|done| (None, done))
     })
@@ -209,6 +210,9 @@ async fn serve_http(
             let refused = refusal::of(&error, &parts.read_buf, parts.io.refused);
             refused.map_or(Ended::Over, Ended::Refused)
         }
+        (None, Ok(())) if waiting.is_over() => {
+            refusal::late(&parts.read_buf).map_or(Ended::Over, Ended::Refused)
+        }
         (None, _) => Ended::Over,
     };
     let socket = parts.io.inner.into_inner();
@@ -219,7 +223,7 @@ async fn serve_http(
     };
     let mut line = Line::new(socket);
     if let Some(refused) = refused {
-        line.push(refusal::reply(&mut router, refused).await);
+        line.push(refusal::reply(router, refused).await);
         // A client that does not take it is let go all the same.
         let _ = tokio::time::timeout(REFUSAL_WAIT, poll_fn(|cx| line.poll_flush(cx))).await;
     }
@@ -240,6 +244,45 @@ async fn answer(
         response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
     }
     Ok(response.map(|body| Answer { body, slot }))
+}
+
+/// The wait for the next request.
+struct Waiting {
+    times: Times,
+    /// Since when it lasts.
+    since: Option<Instant>,
+    /// The requests before it, and whether it has begun.
+    state: (u64, bool),
+    deadline: Deadline,
+    is_over: bool,
+}
+
+impl Waiting {
+    fn new(times: Times) -> Self {
+        Waiting { times, since: None, state: (0, false), deadline: Deadline::default(), is_over: false }
+    }
+
+    /// Ready once the next request has taken too long to come, or to come whole.
+    fn poll(&mut self, cx: &mut Context<'_>, slot: &Slot) -> Poll<()> {
+        if slot.0.owed.load(Ordering::Relaxed) || slot.0.busy.load(Ordering::Relaxed) {
+            self.since = None;
+            return Poll::Pending;
+        }
+        let has_begun = slot.0.begun.load(Ordering::Relaxed);
+        let state = (slot.0.requests.load(Ordering::Relaxed), has_begun);
+        let now = Instant::now();
+        if state != self.state || self.since.is_none() {
+            (self.since, self.state) = (Some(now), state);
+        }
+        let time = if has_begun { self.times.head } else { self.times.idle };
+        let at = self.since.unwrap_or(now) + time;
+        self.is_over = self.deadline.poll(cx, now, at).is_ready();
+        if self.is_over { Poll::Ready(()) } else { Poll::Pending }
+    }
+
+    fn is_over(&self) -> bool {
+        self.is_over
+    }
 }
 
 /// The body of an answer, which tells when hyper has all of it.
@@ -325,6 +368,7 @@ impl hyper::rt::Read for Tracked {
         let read = Pin::new(&mut self.inner).poll_read(cx, buf);
         if read.is_ready() {
             self.slot.0.heard.store(true, Ordering::Relaxed);
+            self.slot.0.begun.store(!self.slot.0.busy.load(Ordering::Relaxed), Ordering::Relaxed);
         }
         read
     }

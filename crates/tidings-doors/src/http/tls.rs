@@ -2,18 +2,17 @@
 
 use std::io;
 use std::sync::Arc;
-use std::time::Duration;
 
 use axum::Router;
 use axum::response::{IntoResponse, Response};
 use http::header::{CONNECTION, HeaderValue};
 use tidings_core::{Code, Error};
 use tokio::net::TcpStream;
-use tokio::sync::watch;
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::rustls::ServerConfig;
 use tokio_rustls::server::TlsStream;
 
+use crate::http::accepted::Accepted;
 use crate::http::multiplex;
 use crate::http::problem::Problem;
 use crate::http::takeover::{self, FIRST_WORD_WAIT};
@@ -23,8 +22,6 @@ use crate::stream::{Meter, Socket};
 pub const PROTOCOLS: [&[u8]; 2] = [HTTP_2, b"http/1.1"];
 const HTTP_2: &[u8] = b"h2";
 
-/// How long a handshake may take.
-const HANDSHAKE_WAIT: Duration = Duration::from_secs(10);
 /// What TLS may keep of what was written and the kernel did not take: a record.
 /// Beyond it a write waits, as it does for a full socket.
 const BUFFER_BYTES: usize = 16 * 1024;
@@ -37,40 +34,35 @@ enum Begun {
     Http(TcpStream),
 }
 
-/// As [`crate::serve`], over TLS. A handshake that takes over 10 s is given up;
+/// As [`crate::serve`], over TLS. A handshake that takes too long is given up;
 /// a client that speaks plain HTTP is told so.
-pub async fn serve_tls(
-    stream: TcpStream,
-    config: Arc<ServerConfig>,
-    router: Router,
-    max_lag: Duration,
-    drain: watch::Receiver<bool>,
-) {
-    let mut leaving = drain.clone();
+pub async fn serve_tls(stream: TcpStream, config: Arc<ServerConfig>, accepted: Accepted) {
+    let mut leaving = accepted.hold.drain.clone();
     let left = async {
         // An error means that the node is gone, which is as good as draining.
         let _ = leaving.wait_for(|drain| *drain).await;
         tokio::time::sleep(FIRST_WORD_WAIT).await;
     };
+    let wait = accepted.times.head;
     let begun = tokio::select! {
-        begun = tokio::time::timeout(HANDSHAKE_WAIT, begin(stream, config)) => begun,
+        begun = tokio::time::timeout(wait, begin(stream, config)) => begun,
         () = left => return,
     };
     match begun {
         Ok(Ok(Begun::Tls(stream))) => {
             if stream.get_ref().1.alpn_protocol() == Some(HTTP_2) {
-                multiplex::serve(Socket::Tls(stream), router, drain).await;
+                multiplex::serve(Socket::Tls(stream), accepted).await;
             } else {
-                takeover::serve_socket(Socket::Tls(stream), router, max_lag, drain).await;
+                takeover::serve_socket(Socket::Tls(stream), accepted).await;
             }
         }
         Ok(Ok(Begun::Http(stream))) => {
-            let refused = Router::new().fallback(async || tls_required());
-            takeover::serve_socket(Socket::Plain(stream), refused, max_lag, drain).await;
+            let router = Router::new().fallback(async || tls_required());
+            takeover::serve_socket(Socket::Plain(stream), Accepted { router, ..accepted }).await;
         }
         // Scanners and clients that do not trust us come often: nothing to warn of.
         Ok(Err(error)) => tracing::debug!(%error, "no TLS connection came about"),
-        Err(_) => tracing::debug!("a TLS handshake took over {} s", HANDSHAKE_WAIT.as_secs()),
+        Err(_) => tracing::debug!("a TLS handshake took over {} s", wait.as_secs()),
     }
 }
 

@@ -16,6 +16,7 @@ use crate::http::problem::Problem;
 use crate::http::query::Reading;
 use crate::http::takeover::Slot;
 use crate::http::{DELIVERY, POLL_AFTER, VARY_READS};
+use crate::stream::Open;
 use crate::stream::{come_back_ms, spread};
 use crate::{Doors, Request};
 
@@ -42,7 +43,10 @@ pub(crate) async fn read(
     };
     let read = match wait_ms {
         None => session.read(want, limit).await,
-        Some(ms) => hold(session, want, limit, ms).await,
+        Some(ms) => match Open::count(doors, request, "long-poll") {
+            Ok(_open) => hold(session, want, limit, ms).await,
+            Err(error) => Err(error),
+        },
     };
     let read = match read {
         Ok(read) => read,

@@ -12,8 +12,6 @@ use crate::http::problem::Problem;
 use crate::item::{Item, Loose};
 use crate::receipt::{Receipt, no_result};
 
-/// Messages in one batch.
-const MESSAGES_MAX: usize = 1_000;
 /// Channels that are written to at once.
 const CHANNELS_AT_ONCE: usize = 16;
 
@@ -33,11 +31,11 @@ struct Group {
 
 /// Stores what can be stored; gives the body of the reply. Messages of one
 /// channel keep their order; the batch is not atomic.
-pub async fn publish(session: &Session, body: &Bytes) -> Result<String> {
+pub async fn publish(session: &Session, body: &Bytes, messages_max: usize) -> Result<String> {
     let envelope: Envelope<'_> = serde_json::from_slice(body)
         .map_err(|error| Error::new(Code::BadBatch, format!("the body is not a batch ({error})")))?;
-    if envelope.messages.len() > MESSAGES_MAX {
-        let detail = format!("the batch has {} messages, of at most {MESSAGES_MAX}", envelope.messages.len());
+    if envelope.messages.len() > messages_max {
+        let detail = format!("the batch has {} messages, of at most {messages_max}", envelope.messages.len());
         return Err(Error::new(Code::BadBatch, detail));
     }
     let mut results: Vec<Option<String>> = vec![None; envelope.messages.len()];
@@ -81,6 +79,7 @@ fn sort(
     let group = &mut groups[at];
     let draft = item.draft(&group.writer);
     group.writer.check(&draft)?;
+    group.writer.spend(1)?;
     group.drafts.push(draft);
     group.places.push(place);
     Ok(())

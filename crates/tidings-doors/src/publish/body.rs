@@ -45,6 +45,14 @@ impl<'a> Incoming<'a> {
         }
     }
 
+    /// Reads nothing for some time, unless the session ends within it.
+    pub async fn pause(&mut self, time: Duration) -> Result<()> {
+        tokio::select! {
+            error = self.session.cut() => Err(error),
+            () = tokio::time::sleep(time) => Ok(()),
+        }
+    }
+
     /// The whole body, up to this many bytes.
     pub async fn whole(mut self, bytes_max: usize) -> Result<Bytes> {
         let Some(first) = self.next().await? else { return Ok(Bytes::new()) };

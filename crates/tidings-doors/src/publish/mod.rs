@@ -54,7 +54,7 @@ pub(crate) async fn many(doors: &Doors, body: Body, session: &Session) -> Respon
             return Err(Error::new(Code::NoCredentials, "publishing needs credentials"));
         }
         let body = Incoming::new(body, doors.body_idle, session).whole(doors.message_bytes * BATCH_MESSAGES);
-        batch::publish(session, &body.await?).await
+        batch::publish(session, &body.await?, doors.batch_messages).await
     };
     match reply.await {
         Ok(reply) => json(reply),

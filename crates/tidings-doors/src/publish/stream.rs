@@ -1,10 +1,11 @@
 //! A body that publishes as it arrives.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use serde::Serialize;
 use tidings_core::log::{Draft, Once, Payload};
-use tidings_core::{Channel, Cursor, Error, Result, Stopped, Writer};
+use tidings_core::{Channel, Code, Cursor, Error, Result, Stopped, Writer};
 
 use crate::http::problem::Problem;
 
@@ -56,6 +57,7 @@ pub async fn publish(
     common: Common,
 ) -> Result<Tally, Problem> {
     let mut stored = Stored { channel, count: 0, last: None };
+    let at_once = AT_ONCE.min(writer.at_once_max());
     let key: Option<Arc<str>> = common.id.as_deref().map(Arc::from);
     loop {
         let chunk = body.next().await.map_err(|error| stored.problem(error))?;
@@ -65,11 +67,18 @@ pub async fn publish(
             Some(bytes) => split.push(bytes, &mut pieces),
             None => split.end(&mut pieces),
         };
-        let mut pieces = pieces.into_iter().peekable();
-        while pieces.peek().is_some() {
+        let mut pieces = pieces.into_iter();
+        while pieces.len() > 0 {
+            // A stream that is too fast is read more slowly.
+            let count = pieces.len().min(at_once);
+            while let Err(error) = writer.spend(count) {
+                let wait_ms = error.retry_ms.filter(|_| error.code == Code::RateLimited);
+                let Some(wait_ms) = wait_ms else { return Err(stored.problem(error)) };
+                body.pause(Duration::from_millis(wait_ms)).await.map_err(|error| stored.problem(error))?;
+            }
             let drafts: Vec<_> = pieces
                 .by_ref()
-                .take(AT_ONCE)
+                .take(count)
                 .enumerate()
                 .map(|(at, piece)| draft(writer, piece, &common, key.as_ref(), stored.count + at as u64))
                 .collect();

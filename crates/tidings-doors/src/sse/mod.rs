@@ -16,7 +16,7 @@ use crate::http::problem::Problem;
 use crate::http::query::Reading;
 use crate::http::takeover::{self, Slot};
 use crate::http::{DELIVERY, VARY_READS};
-use crate::stream::{Pump, Socket, come_back_ms, pipe};
+use crate::stream::{Open, Pump, Socket, come_back_ms, pipe};
 use crate::{Doors, Request};
 
 use encode::Form;
@@ -39,15 +39,19 @@ pub(crate) async fn read(
 ) -> Response {
     let mut headers = headers(doors, &want.channels);
     let channels = want.channels.clone();
-    let subscription = match session.follow(want).await {
-        Ok(subscription) => subscription,
+    let begun = match Open::count(doors, request, "sse") {
+        Ok(open) => session.follow(want).await.map(|subscription| (open, subscription)),
+        Err(error) => Err(error),
+    };
+    let (open, subscription) = match begun {
+        Ok(begun) => begun,
         Err(error) => return refuse(doors, request, &channels, error),
     };
     let form = if form { Form::Data } else { Form::Full };
     let now_ms = subscription.now_ms();
     let greeting = greeting(&subscription, now_ms);
     let pump = Pump::new(subscription, reading.limit);
-    let stream = stream::Stream::new(doors, pump, form);
+    let stream = stream::Stream::new(doors, pump, form, open);
     let Some(slot) = request.extensions.get::<Slot>() else {
         // HTTP/2, whose connection others share: the stream is the body of an ordinary reply.
         let (pipe, body) = pipe();
@@ -69,7 +73,9 @@ fn greeting(subscription: &Subscription, now_ms: u64) -> Bytes {
 
 fn headers(doors: &Doors, channels: &[Channel]) -> HeaderMap {
     let mut headers = HeaderMap::new();
-    headers.insert(DELIVERY, HeaderValue::from_static(doors.hub.delivery(channels).as_str()));
+    if !channels.is_empty() {
+        headers.insert(DELIVERY, HeaderValue::from_static(doors.hub.delivery(channels).as_str()));
+    }
     headers.insert(CONTENT_TYPE, HeaderValue::from_static("text/event-stream"));
     let cache = if doors.hub.is_private(channels) { "private, no-cache" } else { "no-cache" };
     headers.insert(CACHE_CONTROL, HeaderValue::from_static(cache));
@@ -82,9 +88,11 @@ fn headers(doors: &Doors, channels: &[Channel]) -> HeaderMap {
 /// Refuses a read. What passes by itself sends a browser back with what it brought.
 pub(crate) fn refuse(doors: &Doors, request: &Request, channels: &[Channel], error: Error) -> Response {
     match error.code {
-        Code::Draining | Code::Overloaded | Code::BrokerUnavailable | Code::KeysUnavailable => {
-            come_back(&error, headers(doors, channels), received(request))
-        }
+        Code::BrokerUnavailable
+        | Code::Draining
+        | Code::KeysUnavailable
+        | Code::Overloaded
+        | Code::TooManyConnections => come_back(&error, headers(doors, channels), received(request)),
         _ => Problem::from(error).into_response(),
     }
 }

@@ -42,14 +42,14 @@ const IGNORED_BYTES_MAX: usize = 64 * 1024;
 const LAST_WRITE: Duration = Duration::from_secs(5);
 
 impl Stream {
-    pub(super) fn new(doors: &Doors, pump: Pump, form: Form) -> Self {
+    pub(super) fn new(doors: &Doors, pump: Pump, form: Form, open: Open) -> Self {
         Stream {
             pump,
             form,
             deadline: Deadline::default(),
             wrote: Instant::now(),
             heartbeat: doors.heartbeat,
-            _open: Open::count(doors, "sse"),
+            _open: open,
         }
     }
 

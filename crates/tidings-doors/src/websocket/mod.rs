@@ -52,8 +52,12 @@ pub(crate) async fn read(
         Ok(accepted) => accepted,
         Err(error) => return handshake::refuse(error),
     };
-    let subscription = match session.follow(want).await {
-        Ok(subscription) => subscription,
+    let begun = match Open::count(doors, request, "websocket") {
+        Ok(open) => session.follow(want).await.map(|subscription| (open, subscription)),
+        Err(error) => Err(error),
+    };
+    let (open, subscription) = match begun {
+        Ok(begun) => begun,
         Err(error) => return Problem::from(error).into_response(),
     };
     headers.insert(DELIVERY, HeaderValue::from_static(subscription.delivery().as_str()));
@@ -67,7 +71,7 @@ pub(crate) async fn read(
     let greeting = greeting::greeting(&subscription);
     let only = subscription.facts().first().filter(|_| single).map(|fact| fact.channel.clone());
     let talk = Publishing::new(session, only);
-    let stream = Stream::new(Pump::new(subscription, reading.limit), talk, Open::count(doors, "websocket"));
+    let stream = Stream::new(Pump::new(subscription, reading.limit), talk, open);
     let run = move |socket, ahead| {
         let mut connection = Connection::new(socket, ahead, limit, heartbeat).deflating(deflate);
         connection.line.push(head);

@@ -27,9 +27,6 @@ pub struct Args {
     dev: bool,
 }
 
-/// Files that a node needs besides its connections.
-const FILES_ASIDE: u64 = 64;
-
 /// Runs a node until SIGTERM or Ctrl-C.
 pub fn run(args: Args) -> anyhow::Result<()> {
     let flags = Flags { dev: args.dev, listen: args.listen };
@@ -45,17 +42,17 @@ pub fn run(args: Args) -> anyhow::Result<()> {
         )
         .into());
     }
-    let files = rlimit::increase_nofile_limit(u64::MAX).context("cannot raise the limit of open files")?;
+    rlimit::increase_nofile_limit(u64::MAX).context("cannot raise the limit of open files")?;
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
-    runtime.context("cannot start the runtime")?.block_on(serve(&config, files))
+    runtime.context("cannot start the runtime")?.block_on(serve(&config))
 }
 
-async fn serve(config: &Config, files: u64) -> anyhow::Result<()> {
+async fn serve(config: &Config) -> anyhow::Result<()> {
     let node = Node::start(config).await.map_err(|error| {
         Failure::new(format!("{error:#}"), "stop what uses the address, or choose another with --listen")
     })?;
     let address = node.address();
-    tracing::info!(%address, connections_max = files.saturating_sub(FILES_ASIDE), broker = "memory", "listening");
+    tracing::info!(%address, connections_max = node.connections_max(), broker = "memory", "listening");
     if config.dev {
         let scheme = if config.tls.files().is_some() { "https" } else { "http" };
         say_where(&format!("{scheme}://{address}/"));

@@ -18,9 +18,11 @@ mod env;
 mod error;
 mod explain;
 mod layer;
+mod limits;
 mod load;
 mod namespace;
 mod place;
+mod proxy;
 mod reference;
 mod section;
 mod shape;
@@ -40,12 +42,13 @@ pub use certificate::{BadPair, Pair};
 pub use env::Env;
 pub use error::ConfigError;
 pub use explain::{NamespaceReport, Report};
+pub use limits::{LimitsConfig, count};
 pub use load::{Flags, Loaded};
 pub use namespace::{Compact, Delivery, NamespaceConfig, Publish, RetainConfig, Subscribe};
+pub use proxy::{Network, ProxyConfig, ProxyHeader};
 pub use reference::{EXAMPLE, reference, schema};
 pub use section::{
-    BrokerConfig, BrokerKind, CorsConfig, LimitsConfig, LogConfig, LogFormat, TlsConfig, TlsFiles,
-    WebSocketConfig,
+    BrokerConfig, BrokerKind, CorsConfig, LogConfig, LogFormat, TlsConfig, TlsFiles, WebSocketConfig,
 };
 pub use value::{Address, Period, Secret, Size};
 
@@ -95,7 +98,10 @@ pub struct Config {
     /// Which web pages may use this server.
     pub cors: CorsConfig,
 
-    /// What one message, and one node, may take.
+    /// What stands between clients and this node.
+    pub proxy: ProxyConfig,
+
+    /// What one message, one client, and one node may take.
     pub limits: LimitsConfig,
 
     /// What the node writes to standard error about itself. Payloads and tokens are never
@@ -129,6 +135,7 @@ impl Default for Config {
             auth: AuthConfig::default(),
             tls: TlsConfig::default(),
             cors: CorsConfig::default(),
+            proxy: ProxyConfig::default(),
             limits: LimitsConfig::default(),
             log: LogConfig::default(),
             websocket: WebSocketConfig::default(),
@@ -142,6 +149,7 @@ impl Config {
     /// The namespaces as the core knows them.
     pub fn policy(&self) -> tidings_core::Policy {
         let namespaces = self.namespaces.iter();
-        tidings_core::Policy::new(namespaces.map(|(name, namespace)| (name.clone(), namespace.to_core(self))))
+        let namespaces = namespaces.map(|(name, namespace)| (name.clone(), namespace.to_core(self)));
+        tidings_core::Policy::new(namespaces).channel_bytes(count(self.limits.channel_bytes))
     }
 }

@@ -1,10 +1,10 @@
-//! The sections that are not namespaces and have no file of their own: `[broker]`, `[tls]`, `[cors]`, `[limits]`,
+//! The sections that are not namespaces and have no file of their own: `[broker]`, `[tls]`, `[cors]`,
 //! `[websocket]`, `[log]`.
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::value::{Period, Secret, Size};
+use super::value::{Secret, Size};
 
 /// `[broker]`: where channels are kept.
 #[derive(Debug, Clone, Deserialize, JsonSchema)]
@@ -82,39 +82,6 @@ pub struct CorsConfig {
     pub origins: Vec<String>,
 }
 
-/// `[limits]`: what one message, and one node, may take.
-#[derive(Debug, Clone, Deserialize, JsonSchema)]
-#[serde(default, deny_unknown_fields)]
-pub struct LimitsConfig {
-    /// The largest message: each body, line, event or frame. A larger one is refused with 413
-    /// `too-large`.
-    #[schemars(extend("x-bounds" = ["1KiB", "64MiB"]))]
-    pub message_bytes: Size,
-
-    /// How many channels one connection to `/v1/connect` may read. One more is refused with
-    /// `too-many-channels`.
-    #[schemars(range(min = 1, max = 100_000))]
-    pub connection_channels: u64,
-
-    /// How many channels this node follows live at once. Beyond it the least recently used (those
-    /// that nobody reads, then those without a message or a new reader for the longest time, and
-    /// for 5 s at least) are polled instead: about once a second, or slower where more than a
-    /// thousand are. Their readers get everything that is kept, if later; nobody is refused.
-    #[schemars(range(min = 1, max = 100_000_000))]
-    pub feeds: u64,
-
-    /// How many idempotency keys this node remembers at once. A publish with a new key beyond it
-    /// is refused with `idempotency-full`, since forgetting an old one would store a retry twice;
-    /// so is one where keys take half of `broker.memory_bytes`.
-    #[schemars(range(min = 1, max = 1_000_000_000))]
-    pub idempotency_keys: u64,
-
-    /// The longest pause within a request body. A streamed publish that is silent for longer is
-    /// ended, and told how much was stored.
-    #[schemars(extend("x-bounds" = ["100ms", "1h"]))]
-    pub body_idle: Period,
-}
-
 /// `[websocket]`: how WebSockets speak.
 #[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
@@ -165,18 +132,6 @@ impl Default for BrokerConfig {
 impl Default for CorsConfig {
     fn default() -> Self {
         CorsConfig { origins: vec!["*".into()] }
-    }
-}
-
-impl Default for LimitsConfig {
-    fn default() -> Self {
-        LimitsConfig {
-            message_bytes: Size(1 << 20),
-            connection_channels: 1_000,
-            feeds: 100_000,
-            idempotency_keys: 1_000_000,
-            body_idle: Period::secs(60),
-        }
     }
 }
 

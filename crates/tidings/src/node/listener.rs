@@ -6,15 +6,31 @@ use std::time::Duration;
 
 use anyhow::Context;
 use axum::Router;
-use tokio::net::{TcpListener, TcpSocket};
+use tidings_doors::http::accepted::{Accepted, Hold, Times};
+use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::sync::watch;
 
+use super::admission::{Admission, Pace, Place};
 use super::certificates::Certificates;
+use super::proxy_header;
 
 /// A bound socket.
 pub(super) struct Listener {
     inner: TcpListener,
     address: SocketAddr,
+}
+
+/// How the connections of a listener are served.
+pub(super) struct Serving {
+    pub(super) router: Router,
+    pub(super) certificates: Option<Certificates>,
+    pub(super) admission: Admission,
+    /// Connections that are taken each second.
+    pub(super) accept_rate: u64,
+    /// Whether each begins with a header of the PROXY protocol.
+    pub(super) proxy_protocol: bool,
+    pub(super) times: Times,
+    pub(super) drain: Arc<watch::Sender<bool>>,
 }
 
 /// What the kernel holds of a connection that was not sent yet, at most. Its own bound is megabytes, which a
@@ -50,43 +66,59 @@ impl Listener {
 
     /// Serves connections while the process lives. A node that drains still
     /// accepts, to say so: to a load balancer that asks, and to clients that come too late.
-    ///
-    /// With `certificates` it speaks TLS. Who takes nothing of an answer for `max_lag` is let go.
-    pub(super) fn serve(
-        self,
-        router: Router,
-        certificates: Option<Certificates>,
-        max_lag: Duration,
-        drain: Arc<watch::Sender<bool>>,
-    ) {
-        tokio::spawn(async move { self.accept(router, certificates, max_lag, &drain).await });
+    pub(super) fn serve(self, serving: Serving) {
+        tokio::spawn(async move { self.accept(Arc::new(serving)).await });
     }
 
-    async fn accept(
-        &self,
-        router: Router,
-        certificates: Option<Certificates>,
-        max_lag: Duration,
-        drain: &watch::Sender<bool>,
-    ) {
+    async fn accept(&self, serving: Arc<Serving>) {
+        let mut pace = Pace::new(serving.accept_rate);
         loop {
             match self.inner.accept().await {
-                Ok((stream, _)) => {
-                    // Without it a message waits for the acknowledgement of the one before. A socket that is gone already needs none.
-                    let _ = stream.set_nodelay(true);
-                    let (router, drain) = (router.clone(), drain.subscribe());
-                    match &certificates {
-                        None => tokio::spawn(tidings_doors::serve(stream, router, max_lag, drain)),
-                        Some(certificates) => {
-                            let config = certificates.current();
-                            tokio::spawn(tidings_doors::serve_tls(stream, config, router, max_lag, drain))
-                        }
-                    };
+                Ok((stream, from)) => {
+                    // Who finds no place at all is closed at once.
+                    if let Some(place) = serving.admission.place() {
+                        tokio::spawn(serving.clone().connection(stream, from, place));
+                    }
                 }
                 Err(error) => {
                     tracing::warn!(%error, "cannot accept a connection");
                     tokio::time::sleep(FULL_PAUSE).await;
                 }
+            }
+            pace.wait().await;
+        }
+    }
+}
+
+impl Serving {
+    async fn connection(self: Arc<Self>, mut stream: TcpStream, from: SocketAddr, place: Place) {
+        // Without it a message waits for the acknowledgement of the one before. A socket that is gone already needs none.
+        let _ = stream.set_nodelay(true);
+        let proxies = &self.admission.proxies;
+        if self.proxy_protocol && !proxies.trusted.is_empty() && !proxies.trusts(from.ip()) {
+            tracing::debug!("a connection that is of no proxy");
+            return;
+        }
+        let client = proxy_header::client(&mut stream, from, self.proxy_protocol);
+        let address = match tokio::time::timeout(self.times.head, client).await {
+            Ok(Ok(address)) => address,
+            Ok(Err(error)) => {
+                tracing::debug!(%error, "a connection is closed");
+                return;
+            }
+            Err(_) => {
+                tracing::debug!("a PROXY header took too long");
+                return;
+            }
+        };
+        let Some((peer, places)) = self.admission.admit(place, address) else { return };
+        let hold = Hold { drain: self.drain.subscribe(), places: Box::new(places) };
+        let accepted = Accepted { router: self.router.clone(), peer, times: self.times, hold };
+        match &self.certificates {
+            None => tidings_doors::serve(stream, accepted).await,
+            Some(certificates) => {
+                let config = certificates.current();
+                tidings_doors::serve_tls(stream, config, accepted).await;
             }
         }
     }

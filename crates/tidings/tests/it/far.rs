@@ -11,7 +11,9 @@ use tidings_core::{
     Clock, Control, Delivery, Hub, Keys, Limits, Metrics, Namespace, Parts, Policy, Subscribe,
 };
 use tidings_doors::Doors;
+use tidings_doors::http::accepted::{Accepted, Hold, Times};
 use tidings_doors::http::cors::Cors;
+use tidings_doors::http::peer::{Peer, Proxies};
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio::time::Instant;
@@ -35,7 +37,7 @@ async fn far(late_ms_max: u64) -> (SocketAddr, Control) {
         keys: Keys::new([KEY], None),
         clock,
         metrics: Arc::new(Metrics::new()),
-        limits: Limits { message_bytes: 1 << 20, feeds: 1_000 },
+        limits: Limits { feeds: 1_000, ..Limits::default() },
         incarnation: 7,
     });
     let doors = Arc::new(Doors {
@@ -44,6 +46,10 @@ async fn far(late_ms_max: u64) -> (SocketAddr, Control) {
         heartbeat: Duration::from_secs(15),
         body_idle: Duration::from_secs(60),
         connection_channels: 100,
+        batch_messages: 1_000,
+        addresses: Arc::default(),
+        address_connections: 1_000,
+        proxies: Proxies::default(),
         deflate: false,
         message_bytes: 1 << 20,
         echo: false,
@@ -54,12 +60,14 @@ async fn far(late_ms_max: u64) -> (SocketAddr, Control) {
     let drain = watch::Sender::new(false);
     tokio::spawn(async move {
         while let Ok((stream, _)) = listener.accept().await {
-            tokio::spawn(tidings_doors::serve(
-                stream,
-                router.clone(),
-                Duration::from_secs(30),
-                drain.subscribe(),
-            ));
+            let wait = Duration::from_secs(30);
+            let accepted = Accepted {
+                router: router.clone(),
+                peer: Peer { address: [127, 0, 0, 1].into(), refused: None },
+                times: Times { head: wait, idle: wait, max_lag: wait },
+                hold: Hold { drain: drain.subscribe(), places: Box::new(()) },
+            };
+            tokio::spawn(tidings_doors::serve(stream, accepted));
         }
     });
     (address, control)

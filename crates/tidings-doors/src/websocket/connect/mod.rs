@@ -47,8 +47,11 @@ pub(crate) async fn connect(doors: &Doors, request: &Request, opened: Result<Ses
         return Problem::from(Error::new(Code::Overloaded, "this listener cannot upgrade")).into_response();
     };
     let head = head(StatusCode::SWITCHING_PROTOCOLS, &headers, doors.hub.now_ms());
-    let opened =
-        doors.cors.admit_websocket(&request.headers).and(opened).and_then(|session| stream(doors, session));
+    let opened = doors
+        .cors
+        .admit_websocket(&request.headers)
+        .and(opened)
+        .and_then(|session| stream(doors, request, session));
     let (limit, heartbeat) = (doors.message_bytes + ENVELOPE_BYTES, doors.heartbeat);
     let connection = move |socket, ahead| {
         let mut connection =
@@ -65,11 +68,12 @@ pub(crate) async fn connect(doors: &Doors, request: &Request, opened: Result<Ses
     }
 }
 
-fn stream(doors: &Doors, session: Session) -> Result<Stream<Conversation>> {
+fn stream(doors: &Doors, request: &Request, session: Session) -> Result<Stream<Conversation>> {
     session.may_stay()?;
+    let open = Open::count(doors, request, "session")?;
     let pump = Pump::new(session.subscription(doors.connection_channels)?, None);
     let talk = Conversation::new(doors.hub.clone(), session, doors.connection_channels);
-    Ok(Stream::new(pump, talk, Open::count(doors, "session")))
+    Ok(Stream::new(pump, talk, open))
 }
 
 /// Says why, and closes with the code that tells whether to come back.

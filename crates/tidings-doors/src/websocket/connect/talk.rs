@@ -136,13 +136,15 @@ impl Conversation {
             }
             Ok(Done::Refresh(session)) => {
                 let expires_ms = session.expires_ms();
-                self.go_on_as(pump, connection, session);
-                reply::refreshed(id, expires_ms)
+                match self.go_on_as(pump, connection, session) {
+                    Ok(()) => reply::refreshed(id, expires_ms),
+                    Err(error) => reply::error(id, error),
+                }
             }
-            Ok(Done::Begin(session, then)) => {
-                self.go_on_as(pump, connection, session);
-                return then.and_then(|then| self.apply(pump, connection, id, *then));
-            }
+            Ok(Done::Begin(session, then)) => match self.go_on_as(pump, connection, session) {
+                Ok(()) => return then.and_then(|then| self.apply(pump, connection, id, *then)),
+                Err(error) => return self.apply(pump, connection, id, Ok(Done::Unfit(error))),
+            },
             Ok(Done::Unfit(error)) => {
                 let code = error.code;
                 connection.line.push(reply::error(id, error));
@@ -171,9 +173,9 @@ impl Conversation {
     }
 
     /// Goes on with what another token allows; what it does not is read no more.
-    fn go_on_as(&mut self, pump: &mut Pump, connection: &mut Connection, session: Session) {
+    fn go_on_as(&mut self, pump: &mut Pump, connection: &mut Connection, session: Session) -> Result<()> {
+        session.take_over(&mut pump.subscription)?;
         self.session = session;
-        pump.subscription.ends_with(&self.session);
         let read: Vec<_> =
             pump.subscription.channels().map(|(reader, channel)| (reader, channel.clone())).collect();
         for (reader, channel) in read {
@@ -183,6 +185,7 @@ impl Conversation {
                 connection.line.push(reply::unsubscribed(None, &channel, Some(error)));
             }
         }
+        Ok(())
     }
 
     fn unwatch(&mut self, channel: &Channel) {
