@@ -144,7 +144,7 @@ mod tests {
     #[tokio::test]
     async fn anything_else_is_refused() {
         let long = [&b"PROXY TCP4 "[..], &[b'1'; 200], b"\r\n"].concat();
-        let huge = [&v2::PROTOCOL_PREFIX[..], &[0x21, 0x11, 0xff, 0xff], &[0; 70_000]].concat();
+        let huge = [v2::PROTOCOL_PREFIX, &[0x21, 0x11, 0xff, 0xff], &[0; 70_000]].concat();
         for head in
             [&b"GET / HTTP/1.1\r\n\r\n"[..], b"PROXY", b"PROXY TCP4 x y 1 2\r\n", b"", b"\r", &long, &huge]
         {

@@ -1,8 +1,9 @@
 //! How fast one may publish, and connect.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use serde_json::{Value, json};
+use tokio::time::Instant;
 
 use crate::node::{KEY, TestNode, sign};
 use crate::time::Time;

@@ -1,6 +1,8 @@
 //! How long a client may take to say something.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
+
+use tokio::time::Instant;
 
 use crate::node::TestNode;
 use crate::raw::soon;
