@@ -21,11 +21,13 @@
 //! let limits = MemoryLimits { bytes: 1 << 30, idempotency_keys: 1_000_000 };
 //! let (hub, _control) = Hub::start(Parts {
 //!     broker: Arc::new(Memory::start(clock.clone(), limits, 7)),
-//!     policy: Policy::new([("default".into(), Namespace::new(Delivery::AtLeastOnce))]),
-//!     keys: Keys::new(["sk_backend"], None),
+//!     settings: Settings {
+//!         policy: Policy::new([("default".into(), Namespace::new(Delivery::AtLeastOnce))]),
+//!         keys: Keys::new(["sk_backend"], None),
+//!         limits: Limits { message_bytes: 1 << 20, feeds: 1_000 },
+//!     },
 //!     clock,
 //!     metrics: Arc::new(Metrics::new()),
-//!     limits: Limits { message_bytes: 1 << 20, feeds: 1_000 },
 //!     incarnation: 7,
 //! });
 //! let news = Channel::parse("news")?;
@@ -51,11 +53,12 @@ mod presence;
 mod reader;
 mod revocation;
 mod session;
+mod settings;
 
 pub use clock::Clock;
 pub use error::{Code, Error, Result, Retry, Stored};
 pub use feed::{Entry, Slot};
-pub use hub::{Control, Hub, Limits, Parts};
+pub use hub::{Control, Hub, Parts};
 pub use log::{Channel, ChannelError, Cursor, Retain};
 pub use metrics::Metrics;
 pub use policy::{Delivery, Namespace, Policy, Publish, Subscribe};
@@ -67,3 +70,4 @@ pub use session::{
     PublicKey, Read, Rights, Session, Stopped, Subscription, Tokens, Unusable, Want, WatchPlace, Watches,
     Writer,
 };
+pub use settings::{Limits, Settings};

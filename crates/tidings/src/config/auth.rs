@@ -73,6 +73,13 @@ pub struct Plain {
     pub printable: bool,
 }
 
+/// How a key is written is no part of it.
+impl PartialEq for ApiKeyConfig {
+    fn eq(&self, other: &Self) -> bool {
+        self.key == other.key
+    }
+}
+
 /// A key that is given by its hash.
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]

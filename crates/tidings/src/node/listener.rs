@@ -9,6 +9,8 @@ use axum::Router;
 use tokio::net::{TcpListener, TcpSocket};
 use tokio::sync::watch;
 
+use crate::config::Config;
+
 use super::certificates::Certificates;
 
 /// A bound socket.
@@ -51,22 +53,23 @@ impl Listener {
     /// Serves connections while the process lives. A node that drains still
     /// accepts, to say so: to a load balancer that asks, and to clients that come too late.
     ///
-    /// With `certificates` it speaks TLS. Who takes nothing of an answer for `max_lag` is let go.
+    /// With a certificate it speaks TLS. Who takes nothing of an answer for `max_lag` is let go. Both are as
+    /// they are when a connection begins.
     pub(super) fn serve(
         self,
         router: Router,
         certificates: Option<Certificates>,
-        max_lag: Duration,
+        config: watch::Receiver<Arc<Config>>,
         drain: Arc<watch::Sender<bool>>,
     ) {
-        tokio::spawn(async move { self.accept(router, certificates, max_lag, &drain).await });
+        tokio::spawn(async move { self.accept(router, certificates, config, &drain).await });
     }
 
     async fn accept(
         &self,
         router: Router,
         certificates: Option<Certificates>,
-        max_lag: Duration,
+        config: watch::Receiver<Arc<Config>>,
         drain: &watch::Sender<bool>,
     ) {
         loop {
@@ -75,12 +78,10 @@ impl Listener {
                     // Without it a message waits for the acknowledgement of the one before. A socket that is gone already needs none.
                     let _ = stream.set_nodelay(true);
                     let (router, drain) = (router.clone(), drain.subscribe());
-                    match &certificates {
+                    let max_lag = *config.borrow().max_lag;
+                    match certificates.as_ref().and_then(Certificates::current) {
                         None => tokio::spawn(tidings_doors::serve(stream, router, max_lag, drain)),
-                        Some(certificates) => {
-                            let config = certificates.current();
-                            tokio::spawn(tidings_doors::serve_tls(stream, config, router, max_lag, drain))
-                        }
+                        Some(tls) => tokio::spawn(tidings_doors::serve_tls(stream, tls, router, max_lag, drain)),
                     };
                 }
                 Err(error) => {

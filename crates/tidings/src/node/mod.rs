@@ -8,26 +8,30 @@ mod keys;
 mod listener;
 mod logging;
 mod ops;
-mod shutdown;
+mod reload;
+mod settings;
+mod signals;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::time::Duration;
 
 use anyhow::Context;
 use tidings_core::broker::{Broker, Memory, MemoryLimits};
-use tidings_core::{Clock, Control, Hub, Keys, Limits, Metrics, Parts};
-use tidings_doors::Doors;
-use tidings_doors::http::cors::Cors;
+use tidings_core::{Clock, Hub, Metrics, Parts};
+use tidings_doors::Entrance;
 use tokio::sync::watch;
 
-use crate::config::Config;
+use crate::config::{Changes, Config};
 
 use certificates::Certificates;
+use keys::Accepted;
 use listener::Listener;
-pub use logging::log_to_stderr;
+pub use logging::{Log, log_to_stderr};
 use ops::Ops;
-pub use shutdown::stop_signal;
+use reload::Live;
+pub use reload::Refused;
+use settings::{doors, settings, size};
+pub use signals::{Hangups, stop_signal};
 
 /// A running node.
 pub struct Node {
@@ -35,7 +39,7 @@ pub struct Node {
     ops_address: Option<SocketAddr>,
     ops: Arc<Ops>,
     drain: Arc<watch::Sender<bool>>,
-    grace: Duration,
+    live: Live,
 }
 
 impl Node {
@@ -46,44 +50,50 @@ impl Node {
 
     /// The same, by a clock of the caller's.
     pub async fn start_at(config: &Config, clock: Clock) -> anyhow::Result<Node> {
-        let incarnation = random()?;
-        let metrics = Arc::new(Metrics::new());
-        let broker = broker(config, &clock)?;
-        let keys = keys::of(&config.auth)?;
-        let (hub, control) = hub(config, keys, broker, clock.clone(), metrics, incarnation);
-        control.follow_revocations();
-        let drain = Arc::new(watch::Sender::new(false));
-        let ops = Ops::start(hub.clone(), control);
-        let doors = Arc::new(Doors {
-            hub,
-            cors: cors(config),
-            heartbeat: *config.heartbeat,
-            body_idle: *config.limits.body_idle,
-            message_bytes: bytes(config.limits.message_bytes.0),
-            connection_channels: usize::try_from(config.limits.connection_channels).unwrap_or(usize::MAX),
-            deflate: config.websocket.deflate,
-            echo: config.dev,
+        let Accepted { keys, jwks } = keys::of(&config.auth, None)?;
+        let (hub, control) = Hub::start(Parts {
+            broker: broker(config, &clock)?,
+            settings: settings(config, keys),
+            clock: clock.clone(),
+            metrics: Arc::new(Metrics::new()),
+            incarnation: random()?,
         });
-        let mut router = tidings_doors::router(doors.clone()).merge(ops::router(ops.clone(), config.dev));
-        if config.dev {
-            router = router.merge(dev::router(config, clock));
-        }
-        let router = tidings_doors::shared(router, doors.clone());
+        control.follow_revocations();
+        let control = Arc::new(control);
+        let drain = Arc::new(watch::Sender::new(false));
+        let ops = Ops::start(hub.clone(), control.clone());
+        let entrance = Entrance::new(doors(config, hub.clone()));
         let listener = Listener::bind(*config.listen)?;
         let address = listener.address();
-        let certificates = config.tls.files().map(Certificates::watch).transpose()?;
-        listener.serve(router, certificates, *config.max_lag, drain.clone());
+        let certificates = Certificates::watch(Certificates::load(config.tls.files())?);
+        let live = Live { config: watch::Sender::new(Arc::new(config.clone())), hub, control, entrance, certificates, jwks };
+        let mut router = tidings_doors::router(&live.entrance).merge(ops::router(ops.clone(), config.dev));
+        if config.dev {
+            router = router.merge(dev::router(live.config.subscribe(), clock));
+        }
+        let router = tidings_doors::shared(router, &live.entrance);
+        listener.serve(router, Some(live.certificates.clone()), live.config.subscribe(), drain.clone());
         let ops_address = match &config.ops_listen {
             None => None,
             Some(address) => {
                 let listener = Listener::bind(**address)?;
                 let address = listener.address();
-                let router = tidings_doors::shared(ops::router(ops.clone(), true), doors);
-                listener.serve(router, None, *config.max_lag, drain.clone());
+                let router = tidings_doors::shared(ops::router(ops.clone(), true), &live.entrance);
+                listener.serve(router, None, live.config.subscribe(), drain.clone());
                 Some(address)
             }
         };
-        Ok(Node { address, ops_address, ops, drain, grace: *config.shutdown_grace })
+        Ok(Node { address, ops_address, ops, drain, live })
+    }
+
+    /// Puts another configuration into force, and gives what has changed: for requests and reads that begin from
+    /// now on, and for live reads that may go on no more, which end. The others notice nothing.
+    ///
+    /// # Errors
+    ///
+    /// Why nothing at all has changed.
+    pub fn reload(&mut self, config: Config) -> Result<Changes, Refused> {
+        self.live.reload(config)
     }
 
     /// Where it listens.
@@ -101,57 +111,21 @@ impl Node {
     pub async fn stop(self) {
         self.ops.drain();
         self.drain.send_replace(true);
-        if tokio::time::timeout(self.grace, self.drain.closed()).await.is_err() {
+        let grace = *self.live.config.borrow().shutdown_grace;
+        if tokio::time::timeout(grace, self.drain.closed()).await.is_err() {
             tracing::info!("some clients did not leave within shutdown_grace");
         }
     }
 }
 
-fn hub(
-    config: &Config,
-    keys: Keys,
-    broker: Arc<dyn Broker>,
-    clock: Clock,
-    metrics: Arc<Metrics>,
-    incarnation: u64,
-) -> (Hub, Control) {
-    let limits = Limits {
-        message_bytes: bytes(config.limits.message_bytes.0),
-        feeds: usize::try_from(config.limits.feeds).unwrap_or(usize::MAX),
-    };
-    Hub::start(Parts {
-        broker,
-        policy: config.policy(),
-        keys: if config.dev { keys.open() } else { keys },
-        clock,
-        metrics,
-        limits,
-        incarnation,
-    })
-}
-
 fn broker(config: &Config, clock: &Clock) -> anyhow::Result<Arc<dyn Broker>> {
     let limits = MemoryLimits {
-        bytes: bytes(config.broker.memory_bytes.0),
-        idempotency_keys: usize::try_from(config.limits.idempotency_keys).unwrap_or(usize::MAX),
+        bytes: size(config.broker.memory_bytes.0),
+        idempotency_keys: size(config.limits.idempotency_keys),
     };
     Ok(Arc::new(Memory::start(clock.clone(), limits, random()?)))
 }
 
-fn cors(config: &Config) -> Cors {
-    if config.dev {
-        Cors::Local
-    } else if config.cors.any() {
-        Cors::Any
-    } else {
-        Cors::List(config.cors.origins.clone())
-    }
-}
-
 fn random() -> anyhow::Result<u64> {
     getrandom::u64().context("the system gives no random numbers")
-}
-
-fn bytes(size: u64) -> usize {
-    usize::try_from(size).unwrap_or(usize::MAX)
 }
