@@ -61,7 +61,9 @@ impl Node {
         let (hub, control) = Hub::start(Parts {
             broker,
             settings: Settings {
-                policy: Policy::new(namespaces.into_iter().map(|(name, namespace)| (name.to_owned(), namespace))),
+                policy: Policy::new(
+                    namespaces.into_iter().map(|(name, namespace)| (name.to_owned(), namespace)),
+                ),
                 keys,
                 limits: Limits { message_bytes: 1 << 20, feeds },
             },

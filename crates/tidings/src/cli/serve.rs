@@ -102,7 +102,9 @@ async fn serve(origin: &Origin, config: &Config, log: &Log, files: u64) -> anyho
 /// Reads the configuration again and puts it into force, or says why nothing has changed.
 async fn reload(node: &mut Node, origin: &Origin, log: &Log) {
     match try_reload(node, origin, log).await {
-        Ok(changes) if changes.is_empty() => tracing::info!("the configuration was read again: nothing has changed"),
+        Ok(changes) if changes.is_empty() => {
+            tracing::info!("the configuration was read again: nothing has changed")
+        }
         Ok(changes) => tracing::info!(%changes, "the configuration was read again, and is in force"),
         Err(error) => {
             let (error, advice) = in_words(&error);
@@ -128,7 +130,8 @@ async fn try_reload(node: &mut Node, origin: &Origin, log: &Log) -> anyhow::Resu
     let origin = origin.clone();
     // Files may be on a disk that does not answer.
     let read = tokio::task::spawn_blocking(move || origin.load());
-    let read = tokio::time::timeout(READ_MAX, read).await.context("its files cannot be read within 10 seconds")?;
+    let read =
+        tokio::time::timeout(READ_MAX, read).await.context("its files cannot be read within 10 seconds")?;
     let Loaded { config, warnings, .. } = read.context("it cannot be read")??;
     let level = config.log.level.clone();
     let changes = node.reload(config)?;

@@ -15,7 +15,9 @@ const FIXED: [&str; 5] = ["listen", "ops_listen", "broker", "limits.idempotency_
 
 /// Whether only a start can change a key.
 pub(super) fn is_fixed(path: &str) -> bool {
-    FIXED.iter().any(|fixed| path.strip_prefix(fixed).is_some_and(|rest| rest.is_empty() || rest.starts_with('.')))
+    FIXED
+        .iter()
+        .any(|fixed| path.strip_prefix(fixed).is_some_and(|rest| rest.is_empty() || rest.starts_with('.')))
 }
 
 /// Compares the keys of a table. Each is named, and those that are tables, too: a new one cannot be forgotten.
@@ -79,7 +81,9 @@ impl Changes {
 
     /// Whether a key differs that is this one, or below it.
     pub fn touch(&self, path: &str) -> bool {
-        self.0.iter().any(|key| key.strip_prefix(path).is_some_and(|rest| rest.is_empty() || rest.starts_with('.')))
+        self.0
+            .iter()
+            .any(|key| key.strip_prefix(path).is_some_and(|rest| rest.is_empty() || rest.starts_with('.')))
     }
 
     /// Those that only a start can change.

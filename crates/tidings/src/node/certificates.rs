@@ -85,7 +85,8 @@ impl Certificates {
     /// Reads the files again if one of them has changed.
     fn look(&self) {
         let changed = |loaded: &Loaded| loaded.files.stamps() != loaded.seen;
-        let Some(files) = self.0.read().as_ref().filter(|loaded| changed(loaded)).map(|one| one.files.clone())
+        let Some(files) =
+            self.0.read().as_ref().filter(|loaded| changed(loaded)).map(|one| one.files.clone())
         else {
             return;
         };

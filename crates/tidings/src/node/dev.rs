@@ -79,7 +79,10 @@ impl Dev {
         let config = self.config.borrow().clone();
         let jwt = &config.auth.jwt;
         let Some(secret) = &jwt.hmac_secret else {
-            return Err(Error::new(Code::NotFound, "tokens of this node are signed with a key that it does not have"));
+            return Err(Error::new(
+                Code::NotFound,
+                "tokens of this node are signed with a key that it does not have",
+            ));
         };
         let key = EncodingKey::from_secret(secret.expose().as_bytes());
         let mut rights =

@@ -81,7 +81,9 @@ impl Listener {
                     let max_lag = *config.borrow().max_lag;
                     match certificates.as_ref().and_then(Certificates::current) {
                         None => tokio::spawn(tidings_doors::serve(stream, router, max_lag, drain)),
-                        Some(tls) => tokio::spawn(tidings_doors::serve_tls(stream, tls, router, max_lag, drain)),
+                        Some(tls) => {
+                            tokio::spawn(tidings_doors::serve_tls(stream, tls, router, max_lag, drain))
+                        }
                     };
                 }
                 Err(error) => {

@@ -66,7 +66,14 @@ impl Node {
         let listener = Listener::bind(*config.listen)?;
         let address = listener.address();
         let certificates = Certificates::watch(Certificates::load(config.tls.files())?);
-        let live = Live { config: watch::Sender::new(Arc::new(config.clone())), hub, control, entrance, certificates, jwks };
+        let live = Live {
+            config: watch::Sender::new(Arc::new(config.clone())),
+            hub,
+            control,
+            entrance,
+            certificates,
+            jwks,
+        };
         let mut router = tidings_doors::router(&live.entrance).merge(ops::router(ops.clone(), config.dev));
         if config.dev {
             router = router.merge(dev::router(live.config.subscribe(), clock));

@@ -47,8 +47,7 @@ impl Live {
         }
         // All that can fail comes first.
         let pair = Certificates::load(config.tls.files()).map_err(Refused::Certificate)?;
-        let Accepted { keys, jwks } =
-            keys::of(&config.auth, self.jwks.as_ref()).map_err(Refused::Keys)?;
+        let Accepted { keys, jwks } = keys::of(&config.auth, self.jwks.as_ref()).map_err(Refused::Keys)?;
         if !changes.touch("auth.jwt") && !self.control.settings().keys.accept_same_tokens(&keys) {
             changes.add("auth.jwt.public_key_file (its content)");
         }

@@ -10,8 +10,8 @@ use tidings_core::broker::{Broker, Memory, MemoryLimits};
 use tidings_core::{
     Clock, Control, Delivery, Hub, Keys, Limits, Metrics, Namespace, Parts, Policy, Settings, Subscribe,
 };
-use tidings_doors::{Doors, Entrance};
 use tidings_doors::http::cors::Cors;
+use tidings_doors::{Doors, Entrance};
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio::time::Instant;

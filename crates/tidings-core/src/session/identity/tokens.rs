@@ -79,9 +79,11 @@ impl Tokens {
             }
         };
         let claims = [&self.audience, &self.issuer];
-        let mut hash = Sha256::new_with_prefix([kind, u8::from(claims[0].is_some()), u8::from(claims[1].is_some())]);
+        let mut hash =
+            Sha256::new_with_prefix([kind, u8::from(claims[0].is_some()), u8::from(claims[1].is_some())]);
         // Each part with its length, so that no two can be taken for another two.
-        for part in key.into_iter().chain(claims.map(|claim| claim.as_deref().unwrap_or_default().as_bytes())) {
+        for part in key.into_iter().chain(claims.map(|claim| claim.as_deref().unwrap_or_default().as_bytes()))
+        {
             hash.update((part.len() as u64).to_be_bytes());
             hash.update(part);
         }
