@@ -18,7 +18,7 @@ use tidings_core::broker::{Memory, MemoryLimits};
 use tidings_core::log::{Draft, Kind, Once, Payload, Start};
 use tidings_core::{
     Batch, Channel, Clock, Control, Credentials, Delivery, From, Hub, Keys, Limits, Metrics, Namespace,
-    Parts, Policy, Session, Subscription, Want, Writer,
+    Parts, Policy, Session, Settings, Subscription, Want, Writer,
 };
 use tokio::sync::Notify;
 use tokio::time::Instant;
@@ -62,11 +62,13 @@ impl Bench {
         let limits = MemoryLimits { bytes: 1 << 30, idempotency_keys: 1_000 };
         let (hub, control) = Hub::start(Parts {
             broker: Arc::new(Memory::start(clock.clone(), limits, 1)),
-            policy: Policy::new([("default".to_owned(), Namespace::new(Delivery::AtLeastOnce))]),
-            keys: Keys::new(["sk"], None),
+            settings: Settings {
+                policy: Policy::new([("default".to_owned(), Namespace::new(Delivery::AtLeastOnce))]),
+                keys: Keys::new(["sk"], None),
+                limits: Limits::default(),
+            },
             clock,
             metrics: Arc::new(Metrics::new()),
-            limits: Limits::default(),
             incarnation: 1,
         });
         Bench { hub, control }

@@ -13,28 +13,25 @@ use crate::broker::{Broker, BrokerError};
 use crate::clock::Clock;
 use crate::error::{Code, Error, Result, Stored};
 use crate::feed::{Bell, Feeds};
-use crate::limit::{Limits, Rates, Seats};
+use crate::limit::{Rates, Seats};
 use crate::log::Channel;
 use crate::metrics::Metrics;
-use crate::policy::{Delivery, Policy};
+use crate::policy::Delivery;
 use crate::presence::Presence;
 use crate::revocation::Revocations;
-use crate::session::{Credentials, Identity, Keys, Session};
+use crate::session::{Credentials, Identity, Session};
+use crate::settings::{InForce, Settings};
 
 /// What a hub is made of.
 pub struct Parts {
     /// Where logs live.
     pub broker: Arc<dyn Broker>,
-    /// The declared namespaces.
-    pub policy: Policy,
-    /// The credentials that are accepted.
-    pub keys: Keys,
+    /// What the node is set to at first.
+    pub settings: Settings,
     /// The time.
     pub clock: Clock,
     /// What the node measures.
     pub metrics: Arc<Metrics>,
-    /// The bounds of this node.
-    pub limits: Limits,
     /// A number that no other node, and no other life of this one, has.
     pub incarnation: u64,
 }
@@ -52,11 +49,9 @@ pub struct Control {
 
 pub(crate) struct Shared {
     pub(crate) broker: Arc<dyn Broker>,
-    pub(crate) policy: Policy,
-    pub(crate) keys: Keys,
+    pub(crate) settings: InForce,
     pub(crate) clock: Clock,
     pub(crate) metrics: Arc<Metrics>,
-    pub(crate) limits: Limits,
     pub(crate) feeds: Feeds,
     pub(crate) presence: Presence,
     pub(crate) revocations: Arc<Revocations>,
@@ -81,9 +76,9 @@ pub(crate) struct Ids {
 impl Hub {
     /// Joins the parts. Needs a tokio runtime.
     pub fn start(parts: Parts) -> (Hub, Control) {
-        let Parts { broker, policy, keys, clock, metrics, limits, incarnation } = parts;
+        let Parts { broker, settings, clock, metrics, incarnation } = parts;
         let shared = Arc::new(Shared {
-            feeds: Feeds::new(broker.clone(), limits.feeds),
+            feeds: Feeds::new(broker.clone(), settings.limits.feeds),
             presence: Presence::start(broker.clone(), clock.clone(), incarnation),
             revocations: Arc::new(Revocations::new(broker.clone(), clock.clone())),
             seats: Arc::default(),
@@ -93,19 +88,18 @@ impl Hub {
             draining: AtomicBool::new(false),
             drained: Notify::new(),
             broker,
-            policy,
-            keys,
+            settings: InForce::new(settings),
             clock,
             metrics,
-            limits,
         });
         (Hub { shared: shared.clone() }, Control { shared })
     }
 
     /// Opens a session: the namespaces must be declared, and the credentials valid, in this order.
     pub fn open(&self, channels: &[Channel], credentials: &Credentials) -> Result<Session> {
-        self.declared(channels)?;
-        let identity = self.shared.keys.verify(credentials, self.shared.clock.now_ms())?;
+        let settings = self.shared.settings.get();
+        channels.iter().try_for_each(|channel| settings.policy.of(channel).map(drop))?;
+        let identity = settings.keys.verify(credentials, self.shared.clock.now_ms())?;
         if let Identity::Client(client) = &identity
             && self.shared.revocations.cover(client)
         {
@@ -116,7 +110,8 @@ impl Hub {
 
     /// As [`Hub::open`]. A token whose key is being fetched waits for it, for a few seconds at most.
     pub async fn admit(&self, channels: &[Channel], credentials: &Credentials) -> Result<Session> {
-        match (self.open(channels, credentials), self.shared.keys.set()) {
+        let settings = self.shared.settings.get();
+        match (self.open(channels, credentials), settings.keys.set()) {
             (Err(Error { code: Code::KeysUnavailable, .. }), Some(keys)) => {
                 keys.settled().await;
                 self.open(channels, credentials)
@@ -127,17 +122,18 @@ impl Hub {
 
     /// Whether reading these channels needs a token, so that no shared cache may keep the answer.
     pub fn is_private(&self, channels: &[Channel]) -> bool {
-        self.shared.policy.is_private(channels)
+        self.shared.settings.get().policy.is_private(channels)
     }
 
     /// The weakest guarantee of these channels.
     pub fn delivery(&self, channels: &[Channel]) -> Delivery {
-        self.shared.policy.delivery(channels)
+        self.shared.settings.get().policy.delivery(channels)
     }
 
     /// Whether the namespaces of all these channels are declared.
     pub fn declared(&self, channels: &[Channel]) -> Result<()> {
-        channels.iter().try_for_each(|channel| self.shared.policy.of(channel).map(drop))
+        let settings = self.shared.settings.get();
+        channels.iter().try_for_each(|channel| settings.policy.of(channel).map(drop))
     }
 
     /// What the node measures.
@@ -161,6 +157,27 @@ impl Control {
     pub fn drain(&self) {
         self.shared.draining.store(true, Ordering::SeqCst);
         self.shared.drained.notify_waiters();
+        self.wake();
+    }
+
+    /// Puts other settings into force, for all that begins from now on. What is under way is judged again:
+    /// live reads of credentials that are accepted no more end with [`crate::session::End::Expired`], those of
+    /// channels that they may read no more with [`crate::session::End::Refused`]. The others notice nothing.
+    pub fn replace(&self, settings: Settings) {
+        let shared = &self.shared;
+        shared.settings.replace(settings);
+        let settings = shared.settings.get();
+        shared.feeds.allow(settings.limits.feeds);
+        shared.feeds.keep_by(|channel| settings.policy.of(channel).ok().map(|namespace| namespace.rules()));
+        self.wake();
+    }
+
+    /// The settings in force.
+    pub fn settings(&self) -> Arc<Settings> {
+        self.shared.settings.get()
+    }
+
+    fn wake(&self) {
         for (_, bell) in self.shared.bells.lock().iter() {
             bell.wake();
         }
@@ -181,7 +198,7 @@ impl Control {
         self.shared.feeds.following()
     }
 
-    /// Channels that are read and polled, since [`Limits::feeds`] others are followed.
+    /// Channels that are read and polled, since [`crate::Limits::feeds`] others are followed.
     pub fn feeds_polled(&self) -> usize {
         self.shared.feeds.polling()
     }

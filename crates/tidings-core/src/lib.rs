@@ -21,11 +21,13 @@
 //! let limits = MemoryLimits { bytes: 1 << 30, idempotency_keys: 1_000_000 };
 //! let (hub, _control) = Hub::start(Parts {
 //!     broker: Arc::new(Memory::start(clock.clone(), limits, 7)),
-//!     policy: Policy::new([("default".into(), Namespace::new(Delivery::AtLeastOnce))]),
-//!     keys: Keys::new(["sk_backend"], None),
+//!     settings: Settings {
+//!         policy: Policy::new([("default".into(), Namespace::new(Delivery::AtLeastOnce))]),
+//!         keys: Keys::new(["sk_backend"], None),
+//!         limits: Limits::default(),
+//!     },
 //!     clock,
 //!     metrics: Arc::new(Metrics::new()),
-//!     limits: Limits::default(),
 //!     incarnation: 7,
 //! });
 //! let news = Channel::parse("news")?;
@@ -52,6 +54,7 @@ mod presence;
 mod reader;
 mod revocation;
 mod session;
+mod settings;
 
 pub use clock::Clock;
 pub use error::{Code, Error, Result, Retry, Stored};
@@ -69,3 +72,4 @@ pub use session::{
     PublicKey, Read, Rights, Session, Stopped, Subscription, Tokens, Unusable, Want, WatchPlace, Watches,
     Writer,
 };
+pub use settings::Settings;

@@ -69,6 +69,11 @@ impl Reader {
         self.at
     }
 
+    /// Reads by other rules from now on; but what becomes of it below the log stays, as its greeting said.
+    pub(crate) fn keep_by(&mut self, rules: Rules) {
+        self.rules = Rules { below: self.rules.below, ..rules };
+    }
+
     /// Notes that the bell rang for it.
     pub(crate) fn rung(&mut self) {
         self.end = None;

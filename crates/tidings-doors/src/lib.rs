@@ -4,6 +4,7 @@
 //! It knows no other door, no broker and no feed; rights, limits and positions
 //! are the session's.
 
+mod entrance;
 pub mod http;
 mod item;
 mod poll;
@@ -24,6 +25,7 @@ use std::time::Duration;
 
 use tidings_core::{Hub, Seats};
 
+pub use crate::entrance::Entrance;
 use crate::http::cors::Cors;
 use crate::http::peer::Proxies;
 pub use crate::http::takeover::serve;
@@ -31,7 +33,7 @@ pub use crate::http::tls::serve_tls;
 pub(crate) use request::Request;
 pub use router::{router, shared};
 
-/// What every door needs.
+/// What every door needs. It never changes: an [`Entrance`] leads to others.
 pub struct Doors {
     /// Opens sessions.
     pub hub: Hub,

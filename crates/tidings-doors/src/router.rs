@@ -23,13 +23,13 @@ use crate::http::credentials::credentials;
 use crate::http::peer::Peer;
 use crate::http::problem::{Counted, Problem};
 use crate::http::refusal::{Refused, TARGET_BYTES_MAX};
-use crate::{Doors, Request, item, poll, presence, publish, revocation, sse, websocket};
+use crate::{Doors, Entrance, Request, item, poll, presence, publish, revocation, sse, websocket};
 
 /// The names in a path, if they are text.
 type Path = std::result::Result<RawPathParams, RawPathParamsRejection>;
 
 /// The routes of channels. Wrap what they are merged into with [`shared`].
-pub fn router(doors: Arc<Doors>) -> Router {
+pub fn router(entrance: &Entrance) -> Router {
     let mut router = Router::new()
         .route("/v1/channels/{channel}", any(channel))
         .route("/v1/channels/{channel}/presence", any(roster))
@@ -37,14 +37,14 @@ pub fn router(doors: Arc<Doors>) -> Router {
         .route("/v1/publish", any(batch))
         .route("/v1/connect", any(connect))
         .route("/v1/revocations", any(revoke));
-    if doors.echo {
+    if entrance.doors().echo {
         router = router.route("/dev/echo", any(echo));
     }
-    router.with_state(doors)
+    router.with_state(entrance.clone())
 }
 
 /// What holds for every path of a node: limits of the target, origins, preflights, counting, and a 404 in our words.
-pub fn shared(router: Router, doors: Arc<Doors>) -> Router {
+pub fn shared(router: Router, entrance: &Entrance) -> Router {
     let unknown = || async {
         Problem::from(Error::new(Code::NotFound, "this server has nothing at this path")).into_response()
     };
@@ -55,7 +55,7 @@ pub fn shared(router: Router, doors: Arc<Doors>) -> Router {
     router
         .fallback(unknown)
         .method_not_allowed_fallback(wrong_method)
-        .layer(middleware::from_fn_with_state(doors, around))
+        .layer(middleware::from_fn_with_state(entrance.clone(), around))
 }
 
 async fn around(State(doors): State<Arc<Doors>>, request: http::Request<Body>, next: Next) -> Response {

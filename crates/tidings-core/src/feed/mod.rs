@@ -40,7 +40,8 @@ mod sync {
 /// The live tail of one channel.
 pub(crate) struct Feed {
     channel: Channel,
-    rules: Rules,
+    /// Read before a question to the broker alone, never for a message.
+    rules: Mutex<Rules>,
     state: Mutex<State>,
     bells: Mutex<Slab<(Arc<Bell>, u32)>>,
     /// When it last had a message or a new reader, in microseconds since `began`.
@@ -80,12 +81,20 @@ impl Feed {
     fn new(channel: Channel, rules: Rules, began: Instant) -> Self {
         Feed {
             channel,
-            rules,
+            rules: Mutex::new(rules),
             state: Mutex::new(State::Joining(Instant::now())),
             bells: Mutex::new(Slab::new()),
             used_us: AtomicU64::new(0),
             began,
         }
+    }
+
+    fn rules(&self) -> Rules {
+        *self.rules.lock()
+    }
+
+    fn keep_by(&self, rules: Rules) {
+        *self.rules.lock() = rules;
     }
 
     /// Notes that it is used now.
@@ -165,7 +174,7 @@ impl Feed {
             Turn::End => return Ok(None),
             Turn::Poll(pause) => polled::tail(self.clone(), feeds.clone(), broker.clone(), pause).await?,
             Turn::Follow(until) => {
-                let Tail { from, items } = broker.follow(&self.channel, &self.rules).await?;
+                let Tail { from, items } = broker.follow(&self.channel, &self.rules()).await?;
                 Tail { from, items: Box::pin(Abortable::new(items, until)) }
             }
         };

@@ -34,7 +34,7 @@ pub(super) async fn tail(
 ) -> Result<Tail, BrokerError> {
     let found = {
         let _one = feeds.poll().await;
-        answer(broker.find(&feed.channel, Start::Latest, &feed.rules)).await?
+        answer(broker.find(&feed.channel, Start::Latest, &feed.rules())).await?
     };
     let polling = Polling { feed, feeds, broker, at: found.at, pause };
     let items = stream::unfold(polling, |mut polling| async move {
@@ -54,7 +54,7 @@ impl Polling {
             }
             let Page { gap, messages } = {
                 let _one = self.feeds.poll().await;
-                answer(self.broker.read(&self.feed.channel, self.at, PAGE, &self.feed.rules)).await.ok()?
+                answer(self.broker.read(&self.feed.channel, self.at, PAGE, &self.feed.rules())).await.ok()?
             };
             if gap.is_some() {
                 return None;

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use futures_util::future::{AbortHandle, AbortRegistration};
@@ -29,7 +30,7 @@ pub(crate) struct Feeds {
 
 struct Shared {
     broker: Arc<dyn Broker>,
-    max: usize,
+    max: AtomicUsize,
     began: Instant,
     polls: Semaphore,
     table: Mutex<Table>,
@@ -90,8 +91,21 @@ impl Feeds {
     /// No feeds yet; at most `max` follow the broker at once.
     pub(crate) fn new(broker: Arc<dyn Broker>, max: usize) -> Self {
         let polls = Semaphore::new(POLLS_AT_ONCE);
-        Feeds {
-            shared: Arc::new(Shared { broker, max, began: Instant::now(), polls, table: Mutex::default() }),
+        let (max, began) = (AtomicUsize::new(max), Instant::now());
+        Feeds { shared: Arc::new(Shared { broker, max, began, polls, table: Mutex::default() }) }
+    }
+
+    /// At most `max` follow the broker at once from now on. Where more do, they give their places up in turn.
+    pub(crate) fn allow(&self, max: usize) {
+        self.shared.max.store(max, Ordering::Relaxed);
+    }
+
+    /// Reads channels by other rules from now on: those that `rules` gives. The others stay as they are.
+    pub(crate) fn keep_by(&self, rules: impl Fn(&Channel) -> Option<Rules>) {
+        for (channel, live) in &self.shared.table.lock().live {
+            if let Some(rules) = rules(channel) {
+                live.feed.keep_by(rules);
+            }
         }
     }
 
@@ -118,7 +132,7 @@ impl Feeds {
             live.feed.touch();
             let feed = live.feed.clone();
             if started {
-                let turn = table.turn(&feed, self.now_us(), self.shared.max);
+                let turn = table.turn(&feed, self.now_us(), self.max());
                 tokio::spawn(feed.clone().run(self.shared.broker.clone(), self.clone(), turn));
             }
             feed
@@ -129,7 +143,7 @@ impl Feeds {
 
     /// What a feed is to do next. Under the same lock as [`Feeds::join`], so that no reader joins a feed that ends.
     pub(super) fn turn(&self, feed: &Feed) -> Turn {
-        self.shared.table.lock().turn(feed, self.now_us(), self.shared.max)
+        self.shared.table.lock().turn(feed, self.now_us(), self.max())
     }
 
     /// Whether a feed that follows may end.
@@ -141,6 +155,10 @@ impl Feeds {
     pub(super) async fn poll(&self) -> Option<SemaphorePermit<'_>> {
         // It is never closed.
         self.shared.polls.acquire().await.ok()
+    }
+
+    fn max(&self) -> usize {
+        self.shared.max.load(Ordering::Relaxed)
     }
 
     fn now_us(&self) -> u64 {

@@ -16,9 +16,10 @@ use crate::feed::Bell;
 use crate::hub::Shared;
 use crate::limit::Seat;
 use crate::log::Channel;
-use crate::policy::{Namespace, Publish, Subscribe};
+use crate::policy::Namespace;
 use crate::presence::Roster;
 use crate::revocation::{Revoked, Watch, Whom};
+use crate::settings::Settings;
 
 pub use identity::{
     ApiKey, Backend, Client, Credentials, Identity, KeySet, Keys, NamedKey, PublicKey, Rights, Tokens,
@@ -31,9 +32,22 @@ pub use watches::{WatchPlace, Watches};
 pub use writer::{Stopped, Writer};
 
 /// A client whose credentials are verified.
+///
+/// Each thing that it asks for is judged by the settings in force then: by those that took the place of others
+/// while it was open, too. Where they no longer accept its credentials, all that needs some is
+/// [`Code::TokenExpired`].
 #[derive(Clone)]
 pub struct Session {
     hub: Arc<Shared>,
+    identity: Identity,
+}
+
+/// What a session is judged by.
+struct Judge {
+    settings: Arc<Settings>,
+    /// See [`crate::settings::InForce::number`].
+    number: u64,
+    /// Who the client is by these settings.
     identity: Identity,
 }
 
@@ -80,8 +94,15 @@ impl Session {
         }
     }
 
+    /// What to judge it by now.
+    fn judge(&self) -> Result<Judge> {
+        let (number, settings) = self.hub.settings.numbered();
+        let identity = settings.keys.renew(&self.identity)?;
+        Ok(Judge { settings, number, identity })
+    }
+
     /// Waits for what cuts a request short whose body is still arriving: the node drains, or the token is
-    /// revoked, or would be accepted no more.
+    /// revoked, or its credentials would be accepted no more.
     pub async fn cut(&self) -> Error {
         let expired = async {
             let Identity::Client(client) = &self.identity else { return pending().await };
@@ -98,6 +119,10 @@ impl Session {
                 Error::new(Code::TokenExpired, "the token was revoked before the body had arrived")
             }
             () = expired => Error::new(Code::TokenExpired, "the token expired before the body had arrived"),
+            () = self.hub.settings.refused(&self.identity) => {
+                let detail = "the credentials were accepted no more before the body had arrived";
+                Error::new(Code::TokenExpired, detail)
+            }
         };
         error.stored(Stored::No)
     }
@@ -118,44 +143,18 @@ impl Session {
 
     /// Checks the right to administer: an API key that has it.
     pub fn may_administer(&self) -> Result<()> {
-        match &self.identity {
-            Identity::Backend(backend) if backend.rights.administer => Ok(()),
-            Identity::Backend(_) => Err(lacks("administer")),
-            Identity::Anonymous => Err(no_credentials("this needs an API key")),
-            Identity::Client(_) => {
-                Err(Error::new(Code::Forbidden, "this needs an API key; a client's token is not enough"))
-            }
-        }
+        Settings::may_administer(&self.judge()?.identity)
     }
 
     /// Checks the right to publish to a channel.
     pub fn writer(&self, channel: &Channel) -> Result<Writer> {
-        let namespace = self.hub.policy.of(channel)?;
-        let allowed = match (&self.identity, namespace.publish) {
-            (Identity::Backend(backend), _) if !backend.rights.publish => return Err(lacks("publish")),
-            (Identity::Backend(_), _) | (Identity::Client(_), Publish::User) => true,
-            (Identity::Anonymous, _) => {
-                return Err(no_credentials(&format!("publishing to `{channel}` needs credentials")));
-            }
-            (Identity::Client(_), Publish::Server) => false,
-            (Identity::Client(client), Publish::Token) => client.may_publish(channel),
-        };
-        if !allowed {
-            return Err(Error::new(
-                Code::Forbidden,
-                format!("these credentials do not allow publishing to `{channel}`"),
-            ));
-        }
-        let from = match &self.identity {
-            Identity::Client(client) => client.user.clone(),
-            Identity::Anonymous | Identity::Backend(_) => None,
-        };
-        Ok(Writer { hub: self.hub.clone(), channel: channel.clone(), namespace, from })
+        Writer::new(self, channel)
     }
 
     /// Checks the right to read all of these channels, or says which one is refused.
     pub fn may_read(&self, channels: &[Channel]) -> Result<()> {
-        channels.iter().try_for_each(|channel| self.may_subscribe(channel).map(drop))
+        let Judge { settings, identity, .. } = self.judge()?;
+        channels.iter().try_for_each(|channel| settings.may_subscribe(&identity, channel).map(drop))
     }
 
     /// Joins the live tails of channels. What was acknowledged to a publisher before this returns comes, or is covered by the cursor.
@@ -191,7 +190,7 @@ impl Session {
     fn seat(&self) -> Result<Option<Seat<Arc<str>>>> {
         let Identity::Client(client) = &self.identity else { return Ok(None) };
         let Some(user) = &client.user else { return Ok(None) };
-        let most = self.hub.limits.user_connections;
+        let most = self.hub.settings.get().limits.user_connections;
         self.hub.seats.take(user.clone(), most).map(Some).ok_or_else(|| {
             Error::new(Code::TooManyConnections, format!("this user has {most} live reads already"))
         })
@@ -216,8 +215,9 @@ impl Session {
 
     /// Counts a request of a long-poll that was answered at once as presence, until some time after it.
     pub fn linger(&self, channels: &[Channel]) {
+        let settings = self.hub.settings.get();
         for channel in channels {
-            if let Ok(namespace) = self.hub.policy.of(channel)
+            if let Ok(namespace) = settings.policy.of(channel)
                 && let Some(mut member) = self.enter(channel, &namespace)
             {
                 member.linger();
@@ -232,7 +232,8 @@ impl Session {
     }
 
     fn may_see_presence(&self, channel: &Channel) -> Result<()> {
-        match self.may_subscribe(channel)?.presence {
+        let Judge { settings, identity, .. } = self.judge()?;
+        match settings.may_subscribe(&identity, channel)?.presence {
             true => Ok(()),
             false => {
                 Err(Error::new(Code::PresenceOff, format!("the namespace of `{channel}` keeps no presence")))
@@ -246,32 +247,4 @@ impl Session {
             _ => None,
         }
     }
-
-    fn may_subscribe(&self, channel: &Channel) -> Result<Arc<Namespace>> {
-        let namespace = self.hub.policy.of(channel)?;
-        let allowed = match (&self.identity, namespace.subscribe) {
-            (_, Subscribe::Public) | (Identity::Client(_), Subscribe::User) => true,
-            (Identity::Backend(backend), _) if !backend.rights.read => return Err(lacks("read")),
-            (Identity::Backend(_), _) => true,
-            (Identity::Anonymous, _) => {
-                return Err(no_credentials(&format!("reading `{channel}` needs credentials")));
-            }
-            (Identity::Client(client), Subscribe::Token) => client.may_subscribe(channel),
-        };
-        match allowed {
-            true => Ok(namespace),
-            false => Err(Error::new(
-                Code::Forbidden,
-                format!("these credentials do not allow reading `{channel}`"),
-            )),
-        }
-    }
-}
-
-fn no_credentials(detail: &str) -> Error {
-    Error::new(Code::NoCredentials, detail)
-}
-
-fn lacks(right: &str) -> Error {
-    Error::new(Code::Forbidden, format!("this API key lacks the right `{right}`"))
 }

@@ -10,7 +10,7 @@ use crate::error::{Code, Error, Result};
 use crate::log::{Channel, Cursor, Found, Position, Rules, Start};
 use crate::policy::Namespace;
 
-use super::Session;
+use super::{Judge, Session};
 
 /// Which channels to read, and from where.
 #[derive(Debug, Clone)]
@@ -45,6 +45,8 @@ pub struct Place {
     pub(super) channel: Channel,
     pub(super) namespace: Arc<Namespace>,
     pub(super) rules: Rules,
+    /// The number of the settings that it was judged by.
+    pub(super) judged_by: u64,
     pub(super) found: Found,
     pub(super) recovered: Option<bool>,
 }
@@ -62,7 +64,8 @@ impl Session {
         let channels: Vec<_> =
             want.channels.into_iter().filter(|channel| seen.insert(channel.clone())).collect();
         // All or nothing, and rights before the query.
-        let namespaces = channels.iter().map(|channel| self.may_subscribe(channel));
+        let Judge { settings, number, identity } = self.judge()?;
+        let namespaces = channels.iter().map(|channel| settings.may_subscribe(&identity, channel));
         let namespaces = namespaces.collect::<Result<Vec<_>>>()?;
         if channels.len() > CHANNELS_MAX {
             let detail = format!("{} channels in one request, of at most {CHANNELS_MAX}", channels.len());
@@ -89,7 +92,7 @@ impl Session {
         let places = asked.into_iter().zip(found).map(|((channel, rules, start, namespace), found)| {
             let from_cursor = matches!(start, Start::After(_) | Start::Unreadable);
             let recovered = from_cursor.then_some(found.gap.is_none());
-            Place { channel, namespace, rules, found, recovered }
+            Place { channel, namespace, rules, judged_by: number, found, recovered }
         });
         Ok(places.collect())
     }

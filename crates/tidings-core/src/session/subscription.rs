@@ -16,8 +16,8 @@ use crate::presence::Member;
 use crate::reader::{Item, Reader};
 use crate::revocation::Watch;
 
-use super::Session;
 use super::start::Place;
+use super::{Identity, Session};
 
 /// Readers on one bell, with the rights and the end of their session. They may come and go.
 ///
@@ -38,6 +38,10 @@ pub struct Subscription {
     ready: SmallVec<[u64; 1]>,
     turn: u32,
     max_lag_ms: u64,
+    /// Whose read it is.
+    identity: Identity,
+    /// The number of the settings that it was judged by last.
+    judged_by: u64,
     expires_ms: Option<u64>,
     watch: Option<Watch>,
     /// Its place among the live reads of its user.
@@ -71,8 +75,11 @@ pub struct Batch {
 /// Why a subscription ends by itself.
 #[derive(Debug)]
 pub enum End {
-    /// Its token expired, or was revoked.
+    /// Its token expired or was revoked, or its credentials are accepted no more.
     Expired,
+    /// These channels may be read no more, since the node is set to something else. Whoever does not end leaves
+    /// them by [`Subscription::leave`], and reads on.
+    Refused(Vec<(Channel, Error)>),
     /// The node is shutting down.
     Draining,
     /// The broker is lost.
@@ -107,6 +114,8 @@ impl Subscription {
             ready: SmallVec::from_elem(0, words),
             turn: 0,
             max_lag_ms: MAX_LAG_MS,
+            identity: Identity::Anonymous,
+            judged_by: 0,
             expires_ms: None,
             watch: None,
             seat: None,
@@ -121,7 +130,9 @@ impl Subscription {
         let at = self.readers.iter().position(Option::is_none).unwrap_or(self.readers.len());
         let number = u32::try_from(at).ok().filter(|_| at < self.room)?;
         let begins_at = place.before_gap();
-        let Place { channel, namespace, rules, found, recovered } = place;
+        let Place { channel, namespace, rules, judged_by, found, recovered } = place;
+        // Other settings may have come into force since.
+        self.judged_by = self.judged_by.min(judged_by);
         let lease = self.hub.feeds.join(&channel, rules, &self.bell, number);
         let reader = Some(Reader::new(channel.clone(), rules, begins_at, found.gap, lease));
         self.delivered.get_or_insert_with(|| self.hub.metrics.delivered(channel.namespace()));
@@ -172,6 +183,8 @@ impl Subscription {
 
     /// Ends with the token of this session from now on.
     pub(super) fn ends_with(&mut self, session: &Session) {
+        self.identity = session.identity().clone();
+        self.judged_by = 0;
         self.expires_ms = session.expires_ms();
         self.watch = session.watch_revocations(&self.bell);
     }
@@ -201,12 +214,45 @@ impl Subscription {
         self.max_lag_ms
     }
 
-    /// Milliseconds until the token ends, 0 once it is revoked; `None` where there is none.
+    /// Milliseconds until the token ends, 0 once it is revoked or its credentials are accepted no more; `None`
+    /// where they do not end.
     pub fn expires_in_ms(&self) -> Option<u64> {
-        if self.is_revoked() {
+        let refused = || self.hub.settings.get().keys.renew(&self.identity).is_err();
+        if self.is_revoked() || self.is_outdated() && refused() {
             return Some(0);
         }
         self.expires_ms.map(|at| at.saturating_sub(self.hub.clock.now_ms()))
+    }
+
+    /// Whether it was judged by other settings than those in force.
+    fn is_outdated(&self) -> bool {
+        self.judged_by != self.hub.settings.number()
+    }
+
+    /// Judges it by the settings in force, and reads by their rules from now on.
+    fn judge(&mut self) -> Result<(), End> {
+        let (number, settings) = self.hub.settings.numbered();
+        let identity = settings.keys.renew(&self.identity).map_err(|_| End::Expired)?;
+        let mut refused = Vec::new();
+        let mut max_lag_ms = None;
+        for reader in self.readers.iter_mut().flatten() {
+            match settings.may_subscribe(&identity, reader.channel()) {
+                Ok(namespace) => {
+                    reader.keep_by(namespace.rules());
+                    // The strictest of its channels.
+                    let least = max_lag_ms.unwrap_or(namespace.max_lag_ms).min(namespace.max_lag_ms);
+                    max_lag_ms = Some(least);
+                }
+                Err(error) => refused.push((reader.channel().clone(), error)),
+            }
+        }
+        self.max_lag_ms = max_lag_ms.unwrap_or(self.max_lag_ms);
+        self.identity = identity;
+        if !refused.is_empty() {
+            return Err(End::Refused(refused));
+        }
+        self.judged_by = number;
+        Ok(())
     }
 
     fn is_revoked(&self) -> bool {
@@ -235,6 +281,9 @@ impl Subscription {
         }
         if self.is_revoked() || self.expires_ms.is_some_and(|at| at <= self.hub.clock.now_ms()) {
             return Poll::Ready(Err(End::Expired));
+        }
+        if self.is_outdated() {
+            self.judge()?;
         }
         self.take_rings();
         // The one who was served last is asked last, so that a busy channel starves no other.

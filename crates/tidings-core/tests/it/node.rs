@@ -8,7 +8,7 @@ use tidings_core::broker::{Broker, Memory, MemoryLimits};
 use tidings_core::log::{Appended, Draft, Kind, Once, Payload, Start};
 use tidings_core::{
     Batch, Channel, Clock, Control, Credentials, Delivery, End, From, Hub, Item, Keys, Limits, Metrics,
-    Namespace, Parts, Policy, Publish, Result, Session, Stopped, Subscribe, Subscription, Want,
+    Namespace, Parts, Policy, Publish, Result, Session, Settings, Stopped, Subscribe, Subscription, Want,
 };
 
 /// Its own bounds are far away.
@@ -60,11 +60,15 @@ impl Node {
     ) -> Node {
         let (hub, control) = Hub::start(Parts {
             broker,
-            policy: Policy::new(namespaces.into_iter().map(|(name, namespace)| (name.to_owned(), namespace))),
-            keys,
+            settings: Settings {
+                policy: Policy::new(
+                    namespaces.into_iter().map(|(name, namespace)| (name.to_owned(), namespace)),
+                ),
+                keys,
+                limits: Limits { feeds, ..Limits::default() },
+            },
             clock: clock.clone(),
             metrics: Arc::new(Metrics::new()),
-            limits: Limits { feeds, ..Limits::default() },
             incarnation,
         });
         Node { hub, control, clock }

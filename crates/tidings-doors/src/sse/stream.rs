@@ -113,7 +113,8 @@ impl Stream {
         let retry_ms = match end {
             // It needs a new token first; there is nothing to wait for.
             End::Expired => super::RETRY_MS,
-            End::Draining | End::Failed(_) => come_back_ms(),
+            // Whoever is refused is told so when it comes back: a stream has no other word for it.
+            End::Refused(_) | End::Draining | End::Failed(_) => come_back_ms(),
         };
         let block = format!("retry: {retry_ms}\nid: {}\n\n", self.pump.subscription.cursor());
         line.push(block.into());

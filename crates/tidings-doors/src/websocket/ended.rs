@@ -54,6 +54,10 @@ impl From<End> for Ended {
         Ended::Error(match end {
             End::Expired => Code::TokenExpired,
             End::Draining => Code::Draining,
+            // All that one URL names is read, or none of it.
+            End::Refused(channels) => {
+                channels.into_iter().next().map_or(Code::Forbidden, |(_, error)| error.code)
+            }
             End::Failed(error) => error.code,
         })
     }

@@ -3,7 +3,7 @@
 use std::task::{Context, Poll};
 
 use bytes::Bytes;
-use tidings_core::Code;
+use tidings_core::{Channel, Code, End, Error};
 
 use crate::stream::{Deadline, Open, Pump, Step, two_acts};
 
@@ -41,6 +41,16 @@ pub(super) trait Talk: Send + 'static {
         pump: &mut Pump,
         connection: &mut Connection,
     ) -> Poll<Option<Code>>;
+
+    /// Goes on without channels that may be read no more. Gives how the connection ends, if it does.
+    fn leave(
+        &mut self,
+        _pump: &mut Pump,
+        _connection: &mut Connection,
+        channels: Vec<(Channel, Error)>,
+    ) -> Option<Ended> {
+        Some(End::Refused(channels).into())
+    }
 
     /// The next frame that nobody asked for, beside the items.
     fn poll_news(&mut self, _cx: &mut Context<'_>) -> Poll<Bytes> {
@@ -112,6 +122,11 @@ impl<T: Talk> Stream<T> {
                 Poll::Ready(Ok(Step::Wrote { more: true })) => {}
                 Poll::Ready(Ok(Step::Wrote { more: false })) | Poll::Pending => break,
                 Poll::Ready(Ok(Step::Limit)) => return Poll::Ready(Ended::Limit),
+                Poll::Ready(Ok(Step::Ended(End::Refused(channels)))) => {
+                    if let Some(ended) = self.talk.leave(&mut self.pump, connection, channels) {
+                        return Poll::Ready(ended);
+                    }
+                }
                 Poll::Ready(Ok(Step::Ended(end))) => return Poll::Ready(end.into()),
                 Poll::Ready(Err(_)) => return lost(),
             }

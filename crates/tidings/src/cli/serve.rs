@@ -1,11 +1,13 @@
 //! `tidings serve`: runs a node.
 
 use std::path::PathBuf;
+use std::pin::pin;
+use std::time::Duration;
 
 use anyhow::Context;
 
-use crate::config::{Address, Config, Env, Flags, Loaded};
-use crate::node::{self, Node};
+use crate::config::{Address, Changes, Config, ConfigError, Env, Flags, Loaded};
+use crate::node::{self, Hangups, Log, Node, Refused};
 
 use super::Failure;
 
@@ -27,28 +29,50 @@ pub struct Args {
     dev: bool,
 }
 
+/// How long the files of a configuration may take to be read again.
+const READ_MAX: Duration = Duration::from_secs(10);
+
+/// Where the configuration comes from: at the start, and when it is read again.
+#[derive(Clone)]
+struct Origin {
+    file: Option<PathBuf>,
+    flags: Flags,
+}
+
 /// Runs a node until SIGTERM or Ctrl-C.
 pub fn run(args: Args) -> anyhow::Result<()> {
-    let flags = Flags { dev: args.dev, listen: args.listen };
-    let Loaded { config, warnings, .. } = Config::load(args.config.as_deref(), &Env::read(), &flags)?;
-    node::log_to_stderr(&config.log);
+    let origin = Origin { file: args.config, flags: Flags { dev: args.dev, listen: args.listen } };
+    let Loaded { config, warnings, .. } = origin.load()?;
+    let log = node::log_to_stderr(&config.log);
+    warn(&warnings);
+    rlimit::increase_nofile_limit(u64::MAX).context("cannot raise the limit of open files")?;
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
+    runtime.context("cannot start the runtime")?.block_on(serve(&origin, &config, &log))
+}
+
+impl Origin {
+    fn load(&self) -> anyhow::Result<Loaded> {
+        let loaded = Config::load(self.file.as_deref(), &Env::read(), &self.flags)?;
+        if loaded.config.namespaces.is_empty() {
+            return Err(Failure::new(
+                "no namespace is declared, so no channel could exist",
+                "declare one in a file, e.g. [namespaces.default] with delivery = \"at-least-once\", or use --dev",
+            )
+            .into());
+        }
+        Ok(loaded)
+    }
+}
+
+fn warn(warnings: &[String]) {
     for warning in warnings {
         tracing::warn!("{warning}");
     }
-    if config.namespaces.is_empty() {
-        return Err(Failure::new(
-            "no namespace is declared, so no channel could exist",
-            "declare one in a file, e.g. [namespaces.default] with delivery = \"at-least-once\", or use --dev",
-        )
-        .into());
-    }
-    rlimit::increase_nofile_limit(u64::MAX).context("cannot raise the limit of open files")?;
-    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
-    runtime.context("cannot start the runtime")?.block_on(serve(&config))
 }
 
-async fn serve(config: &Config) -> anyhow::Result<()> {
-    let node = Node::start(config).await.map_err(|error| {
+async fn serve(origin: &Origin, config: &Config, log: &Log) -> anyhow::Result<()> {
+    let mut hangups = Hangups::listen()?;
+    let mut node = Node::start(config).await.map_err(|error| {
         Failure::new(format!("{error:#}"), "stop what uses the address, or choose another with --listen")
     })?;
     let address = node.address();
@@ -57,13 +81,60 @@ async fn serve(config: &Config) -> anyhow::Result<()> {
         let scheme = if config.tls.files().is_some() { "https" } else { "http" };
         say_where(&format!("{scheme}://{address}/"));
     }
-    let signal = node::stop_signal().await?;
+    let mut stop = pin!(node::stop_signal());
+    let signal = loop {
+        tokio::select! {
+            signal = &mut stop => break signal?,
+            () = hangups.next() => reload(&mut node, origin, log).await,
+        }
+    };
     tracing::info!(signal, "shutting down: clients are told to come back with their cursors");
     tokio::select! {
         () = node.stop() => {}
         again = node::stop_signal() => tracing::warn!(signal = again?, "a second signal: not waiting for clients"),
     }
     Ok(())
+}
+
+/// Reads the configuration again and puts it into force, or says why nothing has changed.
+async fn reload(node: &mut Node, origin: &Origin, log: &Log) {
+    match try_reload(node, origin, log).await {
+        Ok(changes) if changes.is_empty() => {
+            tracing::info!("the configuration was read again: nothing has changed")
+        }
+        Ok(changes) => tracing::info!(%changes, "the configuration was read again, and is in force"),
+        Err(error) => {
+            let (error, advice) = in_words(&error);
+            tracing::error!(%error, "try" = %advice, "the new configuration is refused, and nothing has changed");
+        }
+    }
+}
+
+/// What is wrong with a configuration, and what to do about it.
+fn in_words(error: &anyhow::Error) -> (String, String) {
+    if let Some(error) = error.downcast_ref::<ConfigError>() {
+        return (error.sentence().to_owned(), error.advice().to_owned());
+    }
+    let advice = match (error.downcast_ref::<Refused>(), error.downcast_ref::<Failure>()) {
+        (Some(refused), _) => refused.advice(),
+        (None, Some(failure)) => failure.advice(),
+        (None, None) => "mend it, and send SIGHUP again",
+    };
+    (format!("{error:#}"), advice.to_owned())
+}
+
+async fn try_reload(node: &mut Node, origin: &Origin, log: &Log) -> anyhow::Result<Changes> {
+    let origin = origin.clone();
+    // Files may be on a disk that does not answer.
+    let read = tokio::task::spawn_blocking(move || origin.load());
+    let read =
+        tokio::time::timeout(READ_MAX, read).await.context("its files cannot be read within 10 seconds")?;
+    let Loaded { config, warnings, .. } = read.context("it cannot be read")??;
+    let level = config.log.level.clone();
+    let changes = node.reload(config)?;
+    log.set_level(&level);
+    warn(&warnings);
+    Ok(changes)
 }
 
 fn say_where(url: &str) {

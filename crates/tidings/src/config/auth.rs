@@ -38,7 +38,7 @@ pub struct JwtConfig {
 
     /// A PEM file with the public key of who signs the tokens. The kind of key says which algorithm
     /// they must have: RSA of 2,048 to 4,096 bits RS256, EC on the curve P-256 ES256, Ed25519 EdDSA.
-    /// It is read when the node starts.
+    /// It is read when the node starts, and on SIGHUP.
     pub public_key_file: Option<String>,
 
     /// Where the public keys of who signs the tokens are fetched (JWKS): RS256, ES256 or EdDSA, by the
@@ -71,6 +71,13 @@ pub struct Plain {
     pub bytes: usize,
     /// Whether a header can carry it.
     pub printable: bool,
+}
+
+/// How a key is written is no part of it.
+impl PartialEq for ApiKeyConfig {
+    fn eq(&self, other: &Self) -> bool {
+        self.key == other.key
+    }
 }
 
 /// A key that is given by its hash.

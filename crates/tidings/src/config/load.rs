@@ -2,6 +2,7 @@
 
 use std::io::{ErrorKind, Read};
 use std::path::Path;
+use std::sync::OnceLock;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -165,8 +166,12 @@ fn add_dev(layer: &mut Layer) -> Result<(), ConfigError> {
     Ok(())
 }
 
-/// A secret that lives as long as this process.
+/// A secret that lives as long as this process: a configuration that is read again has it, too.
 fn random_secret() -> Result<String, ConfigError> {
+    static SECRET: OnceLock<String> = OnceLock::new();
+    if let Some(secret) = SECRET.get() {
+        return Ok(secret.clone());
+    }
     let mut bytes = [0u8; 32];
     getrandom::fill(&mut bytes).map_err(|error| {
         ConfigError::new(
@@ -174,7 +179,7 @@ fn random_secret() -> Result<String, ConfigError> {
             "set TIDINGS_AUTH__JWT__HMAC_SECRET",
         )
     })?;
-    Ok(URL_SAFE_NO_PAD.encode(bytes))
+    Ok(SECRET.get_or_init(|| URL_SAFE_NO_PAD.encode(bytes)).clone())
 }
 
 /// The merged table as plain structs.

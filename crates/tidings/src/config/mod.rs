@@ -14,6 +14,7 @@
 mod advice;
 mod auth;
 mod certificate;
+mod changes;
 mod env;
 mod error;
 mod explain;
@@ -39,6 +40,7 @@ use serde::Deserialize;
 
 pub use auth::{ApiKeyConfig, AuthConfig, JwtConfig, Plain, Right, public_key};
 pub use certificate::{BadPair, Pair};
+pub use changes::Changes;
 pub use env::Env;
 pub use error::ConfigError;
 pub use explain::{NamespaceReport, Report};

@@ -8,7 +8,7 @@ use super::Config;
 use super::value::Period;
 
 /// `[namespaces.NAME]`: what its channels promise, and to whom.
-#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct NamespaceConfig {
     /// What readers are promised. There is no default, because neither suits everybody.
@@ -48,7 +48,7 @@ pub struct NamespaceConfig {
 }
 
 /// What a channel keeps.
-#[derive(Debug, Clone, Copy, Default, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct RetainConfig {
     /// How many messages a channel keeps at most.

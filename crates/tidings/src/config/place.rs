@@ -84,7 +84,7 @@ pub(super) fn table_name(path: &[String]) -> String {
 }
 
 /// A key as TOML wants it, cut where somebody put a book into it.
-fn quoted(key: &str) -> String {
+pub(super) fn quoted(key: &str) -> String {
     let bare = !key.is_empty() && key.bytes().all(|b| b.is_ascii_alphanumeric() || b"_-".contains(&b));
     match (bare, key.char_indices().nth(100)) {
         (true, None) => key.to_owned(),

@@ -8,6 +8,7 @@ use std::fmt::Write as _;
 use schemars::generate::SchemaSettings;
 
 use super::Config;
+use super::changes::is_fixed;
 use super::env::variable;
 use super::explain::grouped;
 use super::layer::{Layer, Source};
@@ -44,6 +45,35 @@ $ tidings check --config tidings.toml     # validates it, and says what it means
 - **A namespace says what it promises.** `delivery` has no default.
 - **Durations** are written `\"250ms\"`, `\"10s\"`, `\"1h 30m\"`, `\"7days\"`. **Sizes** are numbers of bytes, or
   written `\"512MiB\"` (1024²) or `\"512MB\"` (1000²).
+
+## Reading it again
+
+On SIGHUP (`systemctl reload`, `kill -HUP`) a running node reads all of it again: the file, the
+variables that it was started with, its flags, and the files that keys name. It is judged as at the
+start.
+
+- **Something is wrong**: nothing at all changes. One line of the log, at `ERROR`, says what is wrong
+  and what to do, as `tidings check` does.
+- **A key differs that needs a restart** (it says so below): the same; the line names it.
+- **Else it is in force at once**, for each request, frame and read that begins. One line, at `INFO`,
+  names the keys that differ.
+
+What is under way is judged again. Where nothing of it is refused, nobody notices, and nothing is lost:
+
+- Live reads whose API key is gone, or whose token would now be verified in another way (another
+  secret, key, `jwks_url`, `audience` or `issuer`), end as if the token had expired: WebSocket with 4001,
+  SSE with a last block, a long-poll with a page. Their clients come back with their cursor, and
+  the credentials that they have then. A publish whose body still arrives is told how much was stored.
+- Live reads of a channel that they may read no more, since its namespace is gone or asks for more,
+  end: WebSocket with 4504, 4503 or 4501, SSE with a last block, a long-poll with a page. A
+  connection to `/v1/connect` is told `unsubscribed` with the error, and reads its other channels on.
+- A namespace that is gone keeps its messages until they expire; if it comes back, cursors go on.
+- What a channel keeps is by the new rules from then on, and `max_lag` holds. A live read keeps the guarantee that
+  its greeting gave. Presence and what concerns a connection as a whole (`heartbeat`, `cors`,
+  `websocket.deflate`, `limits.connection_channels`, the certificate) is that of its beginning.
+
+Put a new file in the place of the old one by a rename, so that no half of one is read. With several
+nodes, reload each.
 
 `tidings serve --dev` needs no configuration: it listens on 127.0.0.1, declares the namespaces
 `default` (at-most-once), `demo` and `durable` (at-least-once, with presence), and has a fresh
@@ -178,7 +208,8 @@ fn write_section(page: &mut String, section: &Section<'_>) {
             default if key.required || default == NOT_SET => default,
             default => format!("default {default}"),
         };
-        let _ = writeln!(page, "*{}* · {given} · `{}`", type_of(&key.shape), variable(&path));
+        let fixed = if is_fixed(&path.join(".")) { " · needs a restart" } else { "" };
+        let _ = writeln!(page, "*{}* · {given} · `{}`{fixed}", type_of(&key.shape), variable(&path));
     }
 }
 

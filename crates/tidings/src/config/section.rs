@@ -47,7 +47,8 @@ pub enum BrokerKind {
 /// `[tls]`: the certificate of `listen`, which then speaks HTTPS alone: HTTP/2 and HTTP/1.1, as
 /// the client chooses. Both keys are needed. The files are read again on SIGHUP, and within a
 /// minute after one of them has changed: new connections get the new certificate, open ones
-/// live on, and a pair that cannot be used is refused with a line in the log. `ops_listen` stays
+/// live on, and a pair that cannot be used is refused with a line in the log. TLS that is turned
+/// on or off by SIGHUP is so for new connections. `ops_listen` stays
 /// plain HTTP.
 #[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]

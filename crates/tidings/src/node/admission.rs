@@ -8,18 +8,12 @@ use tidings_core::{Code, Seat, Seats};
 use tidings_doors::http::peer::{Peer, Proxies, network};
 use tokio::time::Instant;
 
-/// The bounds of a listener, and what is taken of them.
+/// What is taken of the bounds of a listener.
 pub(super) struct Admission {
-    /// Most connections at once.
-    pub(super) connections: usize,
-    /// Most of one address.
-    pub(super) address_connections: usize,
-    /// The proxies, which may have any number.
-    pub(super) proxies: Proxies,
     /// All connections.
-    pub(super) taken: Arc<Seats<()>>,
+    taken: Arc<Seats<()>>,
     /// Those of each address.
-    pub(super) addresses: Arc<Seats<IpAddr>>,
+    addresses: Arc<Seats<IpAddr>>,
 }
 
 /// A connection's place among all, and whether it is one too many.
@@ -37,7 +31,6 @@ pub(super) struct Places {
 /// When the next connection is taken.
 #[derive(Debug)]
 pub(super) struct Pace {
-    each: Duration,
     next: Instant,
 }
 
@@ -50,20 +43,32 @@ const BURST: Duration = Duration::from_millis(20);
 const WAIT_MIN: Duration = Duration::from_millis(1);
 
 impl Admission {
-    /// A place for a connection. `None`: even those that are refused are too many.
-    pub(super) fn place(&self) -> Option<Place> {
-        let (seat, is_refused) = take(&self.taken, (), self.connections)?;
+    /// Nothing is taken yet. Connections of an address count with those that others count in `addresses`.
+    pub(super) fn new(addresses: Arc<Seats<IpAddr>>) -> Self {
+        Admission { taken: Arc::default(), addresses }
+    }
+
+    /// A place for a connection, of so many. `None`: even those that are refused are too many.
+    pub(super) fn place(&self, most: usize) -> Option<Place> {
+        let (seat, is_refused) = take(&self.taken, (), most)?;
         Some(Place { _seat: seat, refused: is_refused.then_some(Code::Overloaded) })
     }
 
-    /// Who a connection is of, once its address is known. `None`: its address has too many, even of refused ones.
-    pub(super) fn admit(&self, place: Place, address: IpAddr) -> Option<(Peer, Places)> {
+    /// Who a connection is of, once its address is known, which may have so many; a proxy may have any number.
+    /// `None`: its address has too many, even of refused ones.
+    pub(super) fn admit(
+        &self,
+        place: Place,
+        address: IpAddr,
+        most: usize,
+        proxies: &Proxies,
+    ) -> Option<(Peer, Places)> {
         let address = address.to_canonical();
         let mut refused = place.refused;
-        let seat = match self.proxies.trusts(address) {
+        let seat = match proxies.trusts(address) {
             true => None,
             false => {
-                let (seat, is_refused) = take(&self.addresses, network(address), self.address_connections)?;
+                let (seat, is_refused) = take(&self.addresses, network(address), most)?;
                 if is_refused {
                     refused = refused.or(Some(Code::TooManyConnections));
                 }
@@ -88,17 +93,17 @@ fn take<K: std::hash::Hash + Eq + Clone>(
 }
 
 impl Pace {
-    /// So many connections a second.
-    pub(super) fn new(each_second: u64) -> Self {
-        let each = Duration::from_secs(1) / u32::try_from(each_second.max(1)).unwrap_or(u32::MAX);
+    /// The first may be taken at once.
+    pub(super) fn new() -> Self {
         let now = Instant::now();
-        Pace { each, next: now.checked_sub(BURST).unwrap_or(now) }
+        Pace { next: now.checked_sub(BURST).unwrap_or(now) }
     }
 
-    /// Ready when one more connection may be taken.
-    pub(super) async fn wait(&mut self) {
+    /// Ready when one more connection may be taken, of so many a second.
+    pub(super) async fn wait(&mut self, each_second: u64) {
+        let each = Duration::from_secs(1) / u32::try_from(each_second.max(1)).unwrap_or(u32::MAX);
         let now = Instant::now();
-        self.next = self.next.max(now.checked_sub(BURST).unwrap_or(now)) + self.each;
+        self.next = self.next.max(now.checked_sub(BURST).unwrap_or(now)) + each;
         if self.next >= now + WAIT_MIN {
             tokio::time::sleep_until(self.next).await;
         }
@@ -109,24 +114,18 @@ impl Pace {
 mod tests {
     use super::*;
 
-    fn admission() -> Admission {
-        Admission {
-            connections: 20,
-            address_connections: 2,
-            proxies: Proxies { trusted: vec!["10.0.0.0/8".parse().unwrap()], ..Proxies::default() },
-            taken: Arc::default(),
-            addresses: Arc::default(),
-        }
-    }
-
     fn code(admitted: Option<&(Peer, Places)>) -> Option<Code> {
         admitted.unwrap().0.refused
     }
 
     #[test]
     fn one_too_many_is_told_and_many_too_many_are_not() {
-        let admission = admission();
-        let one = |address: &str| admission.admit(admission.place().unwrap(), address.parse().unwrap());
+        let admission = Admission::new(Arc::default());
+        let proxies = Proxies { trusted: vec!["10.0.0.0/8".parse().unwrap()], ..Proxies::default() };
+        let one = |address: &str| {
+            let place = admission.place(20).unwrap();
+            admission.admit(place, address.parse().unwrap(), 2, &proxies)
+        };
         let mut held = vec![one("192.0.2.1"), one("::ffff:192.0.2.1")];
         assert!(held.iter().all(|one| code(one.as_ref()).is_none()));
         held.push(one("192.0.2.1"));
@@ -142,16 +141,16 @@ mod tests {
         for _ in 0..15 {
             held.push(one("10.0.0.1"));
         }
-        assert!(admission.place().is_none());
+        assert!(admission.place(20).is_none());
         held.clear();
         assert_eq!(code(one("192.0.2.1").as_ref()), None, "places are given back");
     }
 
     #[tokio::test(start_paused = true)]
     async fn connections_are_taken_at_their_pace() {
-        let (began, mut pace) = (Instant::now(), Pace::new(1_000));
+        let (began, mut pace) = (Instant::now(), Pace::new());
         for _ in 0..2_000 {
-            pace.wait().await;
+            pace.wait(1_000).await;
         }
         let took = began.elapsed();
         assert!(took >= Duration::from_millis(1_970) && took <= Duration::from_millis(2_010), "{took:?}");

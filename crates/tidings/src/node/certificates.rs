@@ -5,20 +5,21 @@ use std::time::{Duration, SystemTime};
 
 use parking_lot::RwLock;
 use rustls::ServerConfig;
-use tokio::signal::unix::{SignalKind, signal};
 use tokio::time::MissedTickBehavior;
 
 use crate::config::{BadPair, Pair, TlsFiles};
 
-/// What new connections are made with. Cloning shares it.
+/// What new connections are made with: none where they are plain. Cloning shares it.
 #[derive(Clone)]
-pub(super) struct Certificates(Arc<RwLock<Arc<ServerConfig>>>);
+pub(super) struct Certificates(Arc<RwLock<Option<Loaded>>>);
 
-/// The files of a certificate, and how they looked when they were last read.
-struct Watch {
+/// A pair that was read.
+pub(super) struct Loaded {
     files: TlsFiles,
+    /// How the files looked before they were read: what changes while they are is seen the next time.
     seen: [Option<Stamp>; 2],
-    current: Certificates,
+    server: Arc<ServerConfig>,
+    expires: String,
 }
 
 /// What tells a new file from the old one.
@@ -28,71 +29,90 @@ type Stamp = (SystemTime, u64);
 const LOOK_EVERY: Duration = Duration::from_secs(60);
 
 impl Certificates {
-    /// Reads the pair, and watches it from now on: new connections get the new
-    /// pair, open ones keep what they have. Needs a tokio runtime.
+    /// Reads a pair, if there is one.
     ///
     /// # Errors
     ///
-    /// A pair that cannot be used. Later a wrong pair is refused with a line in
-    /// the log, and the one before stays.
-    pub(super) fn watch(files: TlsFiles) -> Result<Self, BadPair> {
-        let seen = files.stamps();
-        let current = Certificates(Arc::new(RwLock::new(load(&files)?)));
-        let mut watch = Watch { files, seen, current: current.clone() };
+    /// A pair that cannot be used.
+    pub(super) fn load(files: Option<TlsFiles>) -> Result<Option<Loaded>, BadPair> {
+        files.map(Loaded::read).transpose()
+    }
+
+    /// Begins with a pair that was read, and reads its files again when they have changed: new connections get
+    /// the new pair, open ones keep what they have; a wrong pair is refused with a line in the log, and the one
+    /// before stays. Needs a tokio runtime.
+    pub(super) fn watch(first: Option<Loaded>) -> Self {
+        let certificates = Certificates(Arc::default());
+        certificates.replace(first);
+        let weak = Arc::downgrade(&certificates.0);
         tokio::spawn(async move {
-            let mut hangup = signal(SignalKind::hangup()).ok();
             let mut tick = tokio::time::interval(LOOK_EVERY);
             tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
             tick.reset();
             loop {
-                let told = async {
-                    match &mut hangup {
-                        Some(hangup) => hangup.recv().await,
-                        None => std::future::pending().await,
-                    }
-                };
-                tokio::select! {
-                    _ = tick.tick() => watch.look(),
-                    _ = told => watch.reload(),
-                }
+                tick.tick().await;
+                let Some(certificates) = weak.upgrade() else { return };
+                Certificates(certificates).look();
             }
         });
-        Ok(current)
+        certificates
     }
 
     /// The pair in force.
-    pub(super) fn current(&self) -> Arc<ServerConfig> {
-        self.0.read().clone()
+    pub(super) fn current(&self) -> Option<Arc<ServerConfig>> {
+        self.0.read().as_ref().map(|loaded| loaded.server.clone())
     }
-}
 
-impl Watch {
-    /// Reads the files again if one of them has changed.
-    fn look(&mut self) {
-        if self.files.stamps() != self.seen {
-            self.reload();
+    /// Puts a pair in the place of the one before, and says whether its files are others, or have changed.
+    pub(super) fn replace(&self, loaded: Option<Loaded>) -> bool {
+        let is_new = {
+            let before = self.0.read();
+            let seen = |loaded: &Loaded| (loaded.files.clone(), loaded.seen);
+            before.as_ref().map(seen) != loaded.as_ref().map(seen)
+        };
+        if is_new {
+            match &loaded {
+                Some(Loaded { files: TlsFiles { certificate, .. }, expires, .. }) => {
+                    tracing::info!(certificate, %expires, "new connections get this TLS certificate");
+                }
+                None => {}
+            }
+            *self.0.write() = loaded;
         }
+        is_new
     }
 
-    fn reload(&mut self) {
-        // Before they are read: what changes while they are is seen the next time.
-        self.seen = self.files.stamps();
-        match load(&self.files) {
-            Ok(config) => *self.current.0.write() = config,
+    /// Reads the files again if one of them has changed.
+    fn look(&self) {
+        let changed = |loaded: &Loaded| loaded.files.stamps() != loaded.seen;
+        let Some(files) =
+            self.0.read().as_ref().filter(|loaded| changed(loaded)).map(|one| one.files.clone())
+        else {
+            return;
+        };
+        let seen = files.stamps();
+        match Loaded::read(files) {
+            Ok(loaded) => drop(self.replace(Some(loaded))),
             Err(error) => {
-                tracing::error!(%error, "the new TLS certificate is refused; the one before stays in use")
+                // Once for each change, not once a minute.
+                if let Some(loaded) = &mut *self.0.write() {
+                    loaded.seen = seen;
+                }
+                tracing::error!(%error, "the new TLS certificate is refused; the one before stays in use");
             }
         }
     }
 }
 
-fn load(files: &TlsFiles) -> Result<Arc<ServerConfig>, BadPair> {
-    let pair = Pair::load(&files.certificate, &files.key)?;
-    let expires = pair.expires();
-    let mut server = pair.server;
-    server.alpn_protocols = tidings_doors::http::tls::PROTOCOLS.map(<[u8]>::to_vec).to_vec();
-    tracing::info!(certificate = files.certificate, %expires, "new connections get this TLS certificate");
-    Ok(Arc::new(server))
+impl Loaded {
+    fn read(files: TlsFiles) -> Result<Self, BadPair> {
+        let seen = files.stamps();
+        let pair = Pair::load(&files.certificate, &files.key)?;
+        let expires = pair.expires().to_string();
+        let mut server = pair.server;
+        server.alpn_protocols = tidings_doors::http::tls::PROTOCOLS.map(<[u8]>::to_vec).to_vec();
+        Ok(Loaded { files, seen, server: Arc::new(server), expires })
+    }
 }
 
 impl TlsFiles {
@@ -128,19 +148,24 @@ mod tests {
             }
         };
         issue(false);
-        let current = Certificates(Arc::new(RwLock::new(load(&files).unwrap())));
-        let mut watch = Watch { files: files.clone(), seen: files.stamps(), current: current.clone() };
-        let first = current.current();
-        watch.look();
-        assert!(Arc::ptr_eq(&first, &current.current()), "nothing has changed");
+        let certificates = Certificates(Arc::default());
+        assert!(certificates.current().is_none());
+        let load = || Certificates::load(Some(files.clone())).unwrap();
+        assert!(certificates.replace(load()));
+        let current = || certificates.current().unwrap();
+        let first = current();
+        certificates.look();
+        assert!(!certificates.replace(load()));
+        assert!(Arc::ptr_eq(&first, &current()), "nothing has changed");
         issue(true);
-        watch.look();
-        assert!(Arc::ptr_eq(&first, &current.current()), "the new pair is wrong");
+        certificates.look();
+        assert!(Arc::ptr_eq(&first, &current()), "the new pair is wrong");
         issue(false);
-        watch.look();
-        assert!(!Arc::ptr_eq(&first, &current.current()), "the new pair is in use");
+        certificates.look();
+        assert!(!Arc::ptr_eq(&first, &current()), "the new pair is in use");
         std::fs::remove_file(&files.key).unwrap();
-        watch.look();
-        watch.look();
+        certificates.look();
+        certificates.look();
+        assert!(certificates.replace(None) && certificates.current().is_none());
     }
 }

@@ -15,14 +15,14 @@ use serde_json::json;
 use tidings_core::{Clock, Code, Error};
 use tidings_doors::http::problem::Problem;
 
+use tokio::sync::watch;
+
 use crate::config::Config;
 
 use super::demo;
 
 struct Dev {
-    key: EncodingKey,
-    audience: Option<String>,
-    issuer: Option<String>,
+    config: watch::Receiver<Arc<Config>>,
     clock: Clock,
 }
 
@@ -45,21 +45,12 @@ fn hour() -> u64 {
     3_600
 }
 
-/// The pages, and `POST /dev/token` where tokens are signed with a secret: for a public key nobody here can sign.
-pub(super) fn router(config: &Config, clock: Clock) -> Router {
-    let jwt = &config.auth.jwt;
-    let token = match &jwt.hmac_secret {
-        None => Router::new(),
-        Some(secret) => {
-            let key = EncodingKey::from_secret(secret.expose().as_bytes());
-            let (audience, issuer) = (jwt.audience.clone(), jwt.issuer.clone());
-            let dev = Arc::new(Dev { key, audience, issuer, clock });
-            let token = Router::new().route("/dev/token", post(token));
-            token
-                .method_not_allowed_fallback(async || Problem::method_not_allowed("POST, OPTIONS"))
-                .with_state(dev)
-        }
-    };
+/// The pages, and `POST /dev/token`.
+pub(super) fn router(config: watch::Receiver<Arc<Config>>, clock: Clock) -> Router {
+    let token = Router::new().route("/dev/token", post(token));
+    let token = token
+        .method_not_allowed_fallback(async || Problem::method_not_allowed("POST, OPTIONS"))
+        .with_state(Arc::new(Dev { config, clock }));
     let mut router = Router::new();
     for (path, kind, text) in demo::FILES {
         let page = ([(CONTENT_TYPE, kind), (CACHE_CONTROL, "no-cache")], text);
@@ -85,6 +76,15 @@ async fn token(State(dev): State<Arc<Dev>>, body: Bytes) -> Response {
 
 impl Dev {
     fn token(&self, wish: Wish) -> Result<String, Error> {
+        let config = self.config.borrow().clone();
+        let jwt = &config.auth.jwt;
+        let Some(secret) = &jwt.hmac_secret else {
+            return Err(Error::new(
+                Code::NotFound,
+                "tokens of this node are signed with a key that it does not have",
+            ));
+        };
+        let key = EncodingKey::from_secret(secret.expose().as_bytes());
         let mut rights =
             BTreeMap::from([("subscribe", json!(wish.subscribe)), ("publish", json!(wish.publish))]);
         if let Some(info) = wish.info {
@@ -95,13 +95,13 @@ impl Dev {
         if let Some(user) = wish.user {
             claims["sub"] = user.into();
         }
-        for (claim, value) in [("aud", &self.audience), ("iss", &self.issuer)] {
+        for (claim, value) in [("aud", &jwt.audience), ("iss", &jwt.issuer)] {
             if let Some(value) = value {
                 claims[claim] = value.as_str().into();
             }
         }
         // HS256 with a secret cannot fail; if it does, there is no token.
-        encode(&Header::default(), &claims, &self.key)
+        encode(&Header::default(), &claims, &key)
             .map_err(|error| Error::new(Code::BadToken, format!("the token cannot be signed ({error})")))
     }
 }

@@ -14,12 +14,22 @@ use http::header::{ACCEPT, CACHE_CONTROL, HeaderMap};
 use reqwest::redirect::Policy;
 use serde_json::Value;
 use tidings_core::{KeySet, NamedKey, PublicKey};
+use tokio::task::AbortHandle;
 use url::Url;
 
 /// Where keys come from.
 pub(super) struct Source {
+    configured: String,
     url: Url,
     http: reqwest::Client,
+}
+
+/// Keys that are kept as an endpoint has them, while this lives.
+pub(super) struct Kept {
+    /// As it was configured.
+    url: String,
+    keys: Arc<KeySet>,
+    task: AbortHandle,
 }
 
 /// What a fetch brought.
@@ -47,20 +57,22 @@ impl Source {
     /// # Errors
     ///
     /// A system without what TLS needs.
-    pub(super) fn new(url: &str) -> anyhow::Result<Self> {
-        let url = Url::parse(url).context("jwks_url is not a URL")?;
+    pub(super) fn new(configured: &str) -> anyhow::Result<Self> {
+        let url = Url::parse(configured).context("jwks_url is not a URL")?;
         let agent = concat!("tidings/", env!("CARGO_PKG_VERSION"));
         // Where a redirect leads is not where the operator said that keys are.
         let builder =
             reqwest::Client::builder().user_agent(agent).timeout(FETCH_MAX).redirect(Policy::none());
         let builder = crate::client::with_roots(builder, url.scheme() == "https")?;
         let http = builder.build().context("jwks_url: there is no HTTP client")?;
-        Ok(Source { url, http })
+        Ok(Source { configured: configured.to_owned(), url, http })
     }
 
-    /// Keeps a set as the endpoint has it, for as long as the process lives.
-    pub(super) fn keep(self, set: Arc<KeySet>) {
-        tokio::spawn(async move {
+    /// Keeps a set as the endpoint has it. Needs a tokio runtime.
+    pub(super) fn keep(self) -> Kept {
+        let (url, keys) = (self.configured.clone(), Arc::new(KeySet::default()));
+        let set = keys.clone();
+        let task = tokio::spawn(async move {
             let mut retry = RETRY_FIRST;
             loop {
                 set.fetching();
@@ -88,6 +100,7 @@ impl Source {
                 let _ = tokio::time::timeout(wait, set.wanted()).await;
             }
         });
+        Kept { url, keys, task: task.abort_handle() }
     }
 
     async fn fetch(&self) -> anyhow::Result<Fetched> {
@@ -110,6 +123,23 @@ impl Source {
             body.extend_from_slice(&chunk);
         }
         Ok(Fetched { keys: keys(&body)?, max_age })
+    }
+}
+
+impl Kept {
+    /// Where they come from.
+    pub(super) fn url(&self) -> &str {
+        &self.url
+    }
+
+    pub(super) fn keys(&self) -> &Arc<KeySet> {
+        &self.keys
+    }
+}
+
+impl Drop for Kept {
+    fn drop(&mut self) {
+        self.task.abort();
     }
 }
 

@@ -6,13 +6,16 @@ use std::time::Duration;
 
 use anyhow::Context;
 use axum::Router;
-use tidings_doors::http::accepted::{Accepted, Hold, Times};
+use tidings_doors::http::accepted::{Accepted, Hold};
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::sync::watch;
+
+use crate::config::{Config, count};
 
 use super::admission::{Admission, Pace, Place};
 use super::certificates::Certificates;
 use super::proxy_header;
+use super::settings::{connections_max, times};
 
 /// A bound socket.
 pub(super) struct Listener {
@@ -20,16 +23,15 @@ pub(super) struct Listener {
     address: SocketAddr,
 }
 
-/// How the connections of a listener are served.
+/// How the connections of a listener are served: by the configuration that is in force when they begin.
 pub(super) struct Serving {
     pub(super) router: Router,
+    /// What it speaks TLS with, while there is one.
     pub(super) certificates: Option<Certificates>,
     pub(super) admission: Admission,
-    /// Connections that are taken each second.
-    pub(super) accept_rate: u64,
-    /// Whether each begins with a header of the PROXY protocol.
-    pub(super) proxy_protocol: bool,
-    pub(super) times: Times,
+    /// Whether it is for clients, who may come through a proxy.
+    pub(super) is_public: bool,
+    pub(super) config: watch::Receiver<Arc<Config>>,
     pub(super) drain: Arc<watch::Sender<bool>>,
 }
 
@@ -71,13 +73,14 @@ impl Listener {
     }
 
     async fn accept(&self, serving: Arc<Serving>) {
-        let mut pace = Pace::new(serving.accept_rate);
+        let mut pace = Pace::new();
         loop {
             match self.inner.accept().await {
                 Ok((stream, from)) => {
                     // Who finds no place at all is closed at once.
-                    if let Some(place) = serving.admission.place() {
-                        tokio::spawn(serving.clone().connection(stream, from, place));
+                    let config = serving.config.borrow().clone();
+                    if let Some(place) = serving.admission.place(connections_max(&config)) {
+                        tokio::spawn(serving.clone().connection(stream, from, place, config));
                     }
                 }
                 Err(error) => {
@@ -85,22 +88,30 @@ impl Listener {
                     tokio::time::sleep(FULL_PAUSE).await;
                 }
             }
-            pace.wait().await;
+            let each_second = serving.config.borrow().limits.accept_rate;
+            pace.wait(each_second).await;
         }
     }
 }
 
 impl Serving {
-    async fn connection(self: Arc<Self>, mut stream: TcpStream, from: SocketAddr, place: Place) {
+    async fn connection(
+        self: Arc<Self>,
+        mut stream: TcpStream,
+        from: SocketAddr,
+        place: Place,
+        config: Arc<Config>,
+    ) {
         // Without it a message waits for the acknowledgement of the one before. A socket that is gone already needs none.
         let _ = stream.set_nodelay(true);
-        let proxies = &self.admission.proxies;
-        if self.proxy_protocol && !proxies.trusted.is_empty() && !proxies.trusts(from.ip()) {
+        let (proxies, times) = (config.proxy.proxies(), times(&config));
+        let has_header = self.is_public && config.proxy.protocol;
+        if has_header && !proxies.trusted.is_empty() && !proxies.trusts(from.ip()) {
             tracing::debug!("a connection that is of no proxy");
             return;
         }
-        let client = proxy_header::client(&mut stream, from, self.proxy_protocol);
-        let address = match tokio::time::timeout(self.times.head, client).await {
+        let client = proxy_header::client(&mut stream, from, has_header);
+        let address = match tokio::time::timeout(times.head, client).await {
             Ok(Ok(address)) => address,
             Ok(Err(error)) => {
                 tracing::debug!(%error, "a connection is closed");
@@ -111,15 +122,14 @@ impl Serving {
                 return;
             }
         };
-        let Some((peer, places)) = self.admission.admit(place, address) else { return };
+        let most = count(config.limits.address_connections);
+        drop(config);
+        let Some((peer, places)) = self.admission.admit(place, address, most, &proxies) else { return };
         let hold = Hold { drain: self.drain.subscribe(), places: Box::new(places) };
-        let accepted = Accepted { router: self.router.clone(), peer, times: self.times, hold };
-        match &self.certificates {
+        let accepted = Accepted { router: self.router.clone(), peer, times, hold };
+        match self.certificates.as_ref().and_then(Certificates::current) {
             None => tidings_doors::serve(stream, accepted).await,
-            Some(certificates) => {
-                let config = certificates.current();
-                tidings_doors::serve_tls(stream, config, accepted).await;
-            }
+            Some(tls) => tidings_doors::serve_tls(stream, tls, accepted).await,
         }
     }
 }

@@ -10,43 +10,40 @@ mod listener;
 mod logging;
 mod ops;
 mod proxy_header;
-mod shutdown;
+mod reload;
+mod settings;
+mod signals;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::time::Duration;
 
 use anyhow::Context;
 use tidings_core::broker::{Broker, Memory, MemoryLimits};
-use tidings_core::{Clock, Control, Hub, Keys, Metrics, Parts};
-use tidings_doors::Doors;
-use tidings_doors::http::accepted::Times;
-use tidings_doors::http::cors::Cors;
+use tidings_core::{Clock, Hub, Metrics, Parts};
+use tidings_doors::Entrance;
 use tokio::sync::watch;
 
-use crate::config::{Config, count};
+use crate::config::{Changes, Config, count};
 
 use admission::Admission;
 use certificates::Certificates;
+use keys::Accepted;
 use listener::{Listener, Serving};
-pub use logging::log_to_stderr;
+pub use logging::{Log, log_to_stderr};
 use ops::Ops;
-pub use shutdown::stop_signal;
+use reload::Live;
+pub use reload::Refused;
+use settings::{connections_max, doors, settings};
+pub use signals::{Hangups, stop_signal};
 
 /// A running node.
 pub struct Node {
     address: SocketAddr,
-    connections_max: usize,
     ops_address: Option<SocketAddr>,
     ops: Arc<Ops>,
     drain: Arc<watch::Sender<bool>>,
-    grace: Duration,
+    live: Live,
 }
-
-/// Files that a node needs besides its connections.
-const FILES_ASIDE: u64 = 64;
-/// Where the system does not say how many a process may open.
-const FILES_FEWEST: u64 = 1_024;
 
 impl Node {
     /// Starts a node: once this returns, it accepts connections.
@@ -56,43 +53,41 @@ impl Node {
 
     /// The same, by a clock of the caller's.
     pub async fn start_at(config: &Config, clock: Clock) -> anyhow::Result<Node> {
-        let incarnation = random()?;
-        let metrics = Arc::new(Metrics::new());
-        let broker = broker(config, &clock)?;
-        let keys = keys::of(&config.auth)?;
-        let (hub, control) = hub(config, keys, broker, clock.clone(), metrics, incarnation);
-        control.follow_revocations();
-        let drain = Arc::new(watch::Sender::new(false));
-        let ops = Ops::start(hub.clone(), control);
-        let doors = Arc::new(Doors {
-            hub,
-            cors: cors(config),
-            heartbeat: *config.heartbeat,
-            body_idle: *config.limits.body_idle,
-            message_bytes: count(config.limits.message_bytes.0),
-            batch_messages: count(config.limits.batch_messages),
-            connection_channels: count(config.limits.connection_channels),
-            addresses: Arc::default(),
-            address_connections: count(config.limits.address_connections),
-            proxies: config.proxy.proxies(),
-            deflate: config.websocket.deflate,
-            echo: config.dev,
+        let Accepted { keys, jwks } = keys::of(&config.auth, None)?;
+        let (hub, control) = Hub::start(Parts {
+            broker: broker(config, &clock)?,
+            settings: settings(config, keys),
+            clock: clock.clone(),
+            metrics: Arc::new(Metrics::new()),
+            incarnation: random()?,
         });
-        let mut router = tidings_doors::router(doors.clone()).merge(ops::router(ops.clone(), config.dev));
-        if config.dev {
-            router = router.merge(dev::router(config, clock));
-        }
-        let router = tidings_doors::shared(router, doors.clone());
+        control.follow_revocations();
+        let control = Arc::new(control);
+        let drain = Arc::new(watch::Sender::new(false));
+        let ops = Ops::start(hub.clone(), control.clone());
+        let entrance = Entrance::new(doors(config, hub.clone(), Arc::default()));
         let listener = Listener::bind(*config.listen)?;
         let address = listener.address();
-        let certificates = config.tls.files().map(Certificates::watch).transpose()?;
+        let certificates = Certificates::watch(Certificates::load(config.tls.files())?);
+        let live = Live {
+            config: watch::Sender::new(Arc::new(config.clone())),
+            hub,
+            control,
+            entrance,
+            certificates,
+            jwks,
+        };
+        let mut router = tidings_doors::router(&live.entrance).merge(ops::router(ops.clone(), config.dev));
+        if config.dev {
+            router = router.merge(dev::router(live.config.subscribe(), clock));
+        }
+        let router = tidings_doors::shared(router, &live.entrance);
         listener.serve(Serving {
             router,
-            certificates,
-            admission: admission(config, &doors),
-            accept_rate: config.limits.accept_rate,
-            proxy_protocol: config.proxy.protocol,
-            times: times(config),
+            certificates: Some(live.certificates.clone()),
+            admission: Admission::new(live.entrance.doors().addresses.clone()),
+            is_public: true,
+            config: live.config.subscribe(),
             drain: drain.clone(),
         });
         let ops_address = match &config.ops_listen {
@@ -100,27 +95,29 @@ impl Node {
             Some(address) => {
                 let listener = Listener::bind(**address)?;
                 let address = listener.address();
-                let router = tidings_doors::shared(ops::router(ops.clone(), true), doors.clone());
+                let router = tidings_doors::shared(ops::router(ops.clone(), true), &live.entrance);
                 listener.serve(Serving {
                     router,
                     certificates: None,
-                    admission: Admission { addresses: Arc::default(), ..admission(config, &doors) },
-                    accept_rate: config.limits.accept_rate,
-                    proxy_protocol: false,
-                    times: times(config),
+                    admission: Admission::new(Arc::default()),
+                    is_public: false,
+                    config: live.config.subscribe(),
                     drain: drain.clone(),
                 });
                 Some(address)
             }
         };
-        Ok(Node {
-            address,
-            connections_max: connections_max(config),
-            ops_address,
-            ops,
-            drain,
-            grace: *config.shutdown_grace,
-        })
+        Ok(Node { address, ops_address, ops, drain, live })
+    }
+
+    /// Puts another configuration into force, and gives what has changed: for requests and reads that begin from
+    /// now on, and for live reads that may go on no more, which end. The others notice nothing.
+    ///
+    /// # Errors
+    ///
+    /// Why nothing at all has changed.
+    pub fn reload(&mut self, config: Config) -> Result<Changes, Refused> {
+        self.live.reload(config)
     }
 
     /// Where it listens.
@@ -130,7 +127,7 @@ impl Node {
 
     /// How many connections it serves at once.
     pub fn connections_max(&self) -> usize {
-        self.connections_max
+        connections_max(&self.live.config.borrow())
     }
 
     /// Where it answers `/metrics`, `/healthz` and `/readyz` without a key, if that is apart.
@@ -143,29 +140,11 @@ impl Node {
     pub async fn stop(self) {
         self.ops.drain();
         self.drain.send_replace(true);
-        if tokio::time::timeout(self.grace, self.drain.closed()).await.is_err() {
+        let grace = *self.live.config.borrow().shutdown_grace;
+        if tokio::time::timeout(grace, self.drain.closed()).await.is_err() {
             tracing::info!("some clients did not leave within shutdown_grace");
         }
     }
-}
-
-fn hub(
-    config: &Config,
-    keys: Keys,
-    broker: Arc<dyn Broker>,
-    clock: Clock,
-    metrics: Arc<Metrics>,
-    incarnation: u64,
-) -> (Hub, Control) {
-    Hub::start(Parts {
-        broker,
-        policy: config.policy(),
-        keys: if config.dev { keys.open() } else { keys },
-        clock,
-        metrics,
-        limits: config.limits.to_core(),
-        incarnation,
-    })
 }
 
 fn broker(config: &Config, clock: &Clock) -> anyhow::Result<Arc<dyn Broker>> {
@@ -176,39 +155,6 @@ fn broker(config: &Config, clock: &Clock) -> anyhow::Result<Arc<dyn Broker>> {
     Ok(Arc::new(Memory::start(clock.clone(), limits, random()?)))
 }
 
-fn cors(config: &Config) -> Cors {
-    if config.dev {
-        Cors::Local
-    } else if config.cors.any() {
-        Cors::Any
-    } else {
-        Cors::List(config.cors.origins.clone())
-    }
-}
-
 fn random() -> anyhow::Result<u64> {
     getrandom::u64().context("the system gives no random numbers")
-}
-
-/// The files that a process may open are its connections and a few more.
-fn connections_max(config: &Config) -> usize {
-    let files = rlimit::Resource::NOFILE.get_soft().unwrap_or(FILES_FEWEST);
-    let fit = count(files.saturating_sub(FILES_ASIDE));
-    // What is left is for those who are refused.
-    let fit = fit - fit / 16;
-    config.limits.connections.map_or(fit, |connections| count(connections).min(fit))
-}
-
-fn admission(config: &Config, doors: &Doors) -> Admission {
-    Admission {
-        connections: connections_max(config),
-        address_connections: doors.address_connections,
-        proxies: doors.proxies.clone(),
-        taken: Arc::default(),
-        addresses: doors.addresses.clone(),
-    }
-}
-
-fn times(config: &Config) -> Times {
-    Times { head: *config.limits.head_time, idle: *config.limits.idle_time, max_lag: *config.max_lag }
 }

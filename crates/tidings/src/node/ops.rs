@@ -19,7 +19,7 @@ use tokio::time::Instant;
 /// The state behind the answers.
 pub(super) struct Ops {
     hub: Hub,
-    control: Control,
+    control: Arc<Control>,
     broker_lost: AtomicBool,
 }
 
@@ -30,7 +30,7 @@ const OPENMETRICS: &str = "application/openmetrics-text; version=1.0.0; charset=
 
 impl Ops {
     /// Watches the broker while the value lives.
-    pub(super) fn start(hub: Hub, control: Control) -> Arc<Self> {
+    pub(super) fn start(hub: Hub, control: Arc<Control>) -> Arc<Self> {
         let ops = Arc::new(Ops { hub, control, broker_lost: AtomicBool::new(false) });
         let weak = Arc::downgrade(&ops);
         tokio::spawn(async move {

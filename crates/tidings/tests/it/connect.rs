@@ -18,14 +18,14 @@ async fn node() -> TestNode {
 }
 
 impl TestNode {
-    async fn connect(&self, credential: Option<&str>) -> Socket {
+    pub async fn connect(&self, credential: Option<&str>) -> Socket {
         self.socket_as("/v1/connect", credential).await
     }
 }
 
 impl Socket {
     /// Sends a request; gives its reply. Frames that come before it are lost.
-    async fn call(&mut self, request: Value) -> Value {
+    pub async fn call(&mut self, request: Value) -> Value {
         let id = request["id"].clone();
         self.send(request).await;
         loop {
@@ -36,7 +36,7 @@ impl Socket {
         }
     }
 
-    async fn subscribe(&mut self, channel: &str) -> Value {
+    pub async fn subscribe(&mut self, channel: &str) -> Value {
         self.call(json!({ "id": channel, "subscribe": { "channel": channel } })).await
     }
 }

@@ -8,12 +8,12 @@ use serde_json::{Value, json};
 use tidings_core::broker::faulty::{Faults, Faulty};
 use tidings_core::broker::{Broker, Memory, MemoryLimits};
 use tidings_core::{
-    Clock, Control, Delivery, Hub, Keys, Limits, Metrics, Namespace, Parts, Policy, Subscribe,
+    Clock, Control, Delivery, Hub, Keys, Limits, Metrics, Namespace, Parts, Policy, Settings, Subscribe,
 };
-use tidings_doors::Doors;
 use tidings_doors::http::accepted::{Accepted, Hold, Times};
 use tidings_doors::http::cors::Cors;
 use tidings_doors::http::peer::{Peer, Proxies};
+use tidings_doors::{Doors, Entrance};
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio::time::Instant;
@@ -33,14 +33,16 @@ async fn far(late_ms_max: u64) -> (SocketAddr, Control) {
     let orders = Namespace { subscribe: Subscribe::Public, ..Namespace::new(Delivery::AtLeastOnce) };
     let (hub, control) = Hub::start(Parts {
         broker: Arc::new(broker),
-        policy: Policy::new([("orders".to_owned(), orders)]),
-        keys: Keys::new([KEY], None),
+        settings: Settings {
+            policy: Policy::new([("orders".to_owned(), orders)]),
+            keys: Keys::new([KEY], None),
+            limits: Limits { feeds: 1_000, ..Limits::default() },
+        },
         clock,
         metrics: Arc::new(Metrics::new()),
-        limits: Limits { feeds: 1_000, ..Limits::default() },
         incarnation: 7,
     });
-    let doors = Arc::new(Doors {
+    let entrance = Entrance::new(Doors {
         hub,
         cors: Cors::Any,
         heartbeat: Duration::from_secs(15),
@@ -54,7 +56,7 @@ async fn far(late_ms_max: u64) -> (SocketAddr, Control) {
         message_bytes: 1 << 20,
         echo: false,
     });
-    let router = tidings_doors::shared(tidings_doors::router(doors.clone()), doors);
+    let router = tidings_doors::shared(tidings_doors::router(&entrance), &entrance);
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
     let drain = watch::Sender::new(false);

@@ -20,6 +20,7 @@ mod process;
 mod publish;
 mod raw;
 mod reads;
+mod reload;
 mod revocation;
 mod secrets;
 mod slow;

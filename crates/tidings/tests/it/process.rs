@@ -59,6 +59,22 @@ impl Process {
         panic!("it does not listen: {}", process.log());
     }
 
+    /// Writes another configuration into its file, which it reads when it is told to.
+    pub fn configure(&self, plan: &Plan) {
+        self.write(&plan.text());
+    }
+
+    pub fn write(&self, text: &str) {
+        // Whole, whenever it is read.
+        let new = self.folder.path().join("new");
+        std::fs::write(&new, text).unwrap();
+        std::fs::rename(new, self.file()).unwrap();
+    }
+
+    pub fn file(&self) -> std::path::PathBuf {
+        self.folder.path().join("tidings.toml")
+    }
+
     /// What it has written to standard error.
     pub fn log(&self) -> String {
         std::fs::read_to_string(self.folder.path().join("log")).unwrap()

@@ -56,7 +56,7 @@ impl Claims {
     }
 
     /// The holder of the token, if it is good now.
-    pub(super) fn client(self, now_ms: u64) -> Result<Client> {
+    pub(super) fn client(self, now_ms: u64, accepted_by: u64) -> Result<Client> {
         let expires_ms = milliseconds(&self.exp)
             .ok_or_else(|| Error::new(Code::BadToken, "the token's `exp` is not a time"))?;
         if refused_ms(expires_ms) <= now_ms {
@@ -77,6 +77,7 @@ impl Claims {
             info: rights.info,
             id: self.jti.filter(|id| !id.is_empty()).map(Into::into),
             issued_ms: self.iat.as_ref().and_then(milliseconds),
+            accepted_by,
             revoked: AtomicBool::new(false),
             subscribe: patterns(rights.subscribe),
             publish: patterns(rights.publish),

@@ -1,6 +1,7 @@
 //! Public keys that change while a node runs (JWKS). Whoever fetches them is outside.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use jsonwebtoken::Algorithm;
@@ -19,6 +20,8 @@ pub struct KeySet {
     /// When a token last asked for keys to be fetched.
     asked: Mutex<Option<Instant>>,
     wanted: Notify,
+    /// Which set it is, of all that this process made.
+    number: u64,
 }
 
 /// A key, and what tokens call it (`kid`).
@@ -49,7 +52,9 @@ const SETTLE_MAX: Duration = Duration::from_secs(6);
 
 impl Default for KeySet {
     fn default() -> Self {
+        static NEXT: AtomicU64 = AtomicU64::new(1);
         KeySet {
+            number: NEXT.fetch_add(1, Ordering::Relaxed),
             keys: RwLock::default(),
             state: watch::Sender::new(State::Fetching),
             asked: Mutex::default(),
@@ -78,6 +83,11 @@ impl KeySet {
     /// Waits until a token names a key that is not here; at most once in ten seconds.
     pub async fn wanted(&self) {
         self.wanted.notified().await;
+    }
+
+    /// A number of its own.
+    pub(super) fn number(&self) -> u64 {
+        self.number
     }
 
     /// Waits for the fetch that is under way, for six seconds at most.

@@ -75,7 +75,7 @@ impl Keys {
     /// Accepts these API keys, and these tokens.
     pub fn of(api_keys: impl IntoIterator<Item = ApiKey>, tokens: Tokens) -> Self {
         let known = |ApiKey { sha256, rights, name }: ApiKey| {
-            (sha256, Arc::new(Backend { name: name.map(Into::into), rights }))
+            (sha256, Arc::new(Backend { name: name.map(Into::into), rights, key: Some(sha256) }))
         };
         Keys { api_keys: api_keys.into_iter().map(known).collect(), tokens, open: None }
     }
@@ -83,7 +83,7 @@ impl Keys {
     /// The same keys, and a request without credentials counts as an API key. For development alone.
     #[must_use]
     pub fn open(mut self) -> Self {
-        self.open = Some(Arc::new(Backend { name: None, rights: Rights::ALL }));
+        self.open = Some(Arc::new(Backend { name: None, rights: Rights::ALL, key: None }));
         self
     }
 
@@ -107,6 +107,36 @@ impl Keys {
             Some(backend) => Ok(Identity::Backend(backend)),
             None => self.tokens.verify(text, now_ms).map(|client| Identity::Client(Arc::new(client))),
         }
+    }
+
+    /// Whether they accept just the same tokens as others.
+    pub fn accept_same_tokens(&self, others: &Keys) -> bool {
+        self.tokens.mark() == others.tokens.mark()
+    }
+
+    /// Who a client is by these keys that others accepted: its rights may be others. A token is accepted
+    /// if it would be verified in the same way.
+    ///
+    /// # Errors
+    ///
+    /// [`Code::TokenExpired`]: its credentials are accepted no more.
+    pub(crate) fn renew(&self, identity: &Identity) -> Result<Identity> {
+        let renewed = match identity {
+            Identity::Anonymous => Some(Identity::Anonymous),
+            Identity::Backend(backend) => match &backend.key {
+                None => self.open.clone().map(Identity::Backend),
+                Some(key) => {
+                    let known = self.api_keys.iter().find(|(sha256, _)| sha256 == key);
+                    known.map(|(_, backend)| Identity::Backend(backend.clone()))
+                }
+            },
+            Identity::Client(client) => {
+                (client.accepted_by == self.tokens.mark()).then(|| Identity::Client(client.clone()))
+            }
+        };
+        renewed.ok_or_else(|| {
+            Error::new(Code::TokenExpired, "these credentials are accepted no more: the node has other keys")
+        })
     }
 
     /// The keys of tokens, where they change.

@@ -47,6 +47,8 @@ pub struct Backend {
     pub name: Option<Box<str>>,
     /// What it may do, with every channel.
     pub rights: Rights,
+    /// The hash of its key; none where no key is needed.
+    key: Option<[u8; 32]>,
 }
 
 /// What a valid token says.
@@ -62,6 +64,8 @@ pub struct Client {
     pub(crate) id: Option<Box<str>>,
     /// When it was made (`iat`), if it says so.
     pub(crate) issued_ms: Option<u64>,
+    /// The [`Tokens::mark`] of those that accepted it.
+    accepted_by: u64,
     revoked: AtomicBool,
     subscribe: Vec<Pattern>,
     publish: Vec<Pattern>,

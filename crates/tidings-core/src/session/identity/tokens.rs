@@ -3,7 +3,8 @@
 use std::sync::Arc;
 
 use jsonwebtoken::errors::ErrorKind;
-use jsonwebtoken::{Algorithm, DecodingKey, Validation, decode, decode_header};
+use jsonwebtoken::{Algorithm, DecodingKey, DecodingKeyKind, Validation, decode, decode_header};
+use sha2::{Digest, Sha256};
 
 use crate::error::{Code, Error, Result};
 
@@ -15,6 +16,8 @@ pub struct Tokens {
     trust: Trust,
     audience: Option<String>,
     issuer: Option<String>,
+    /// See [`Tokens::mark`].
+    mark: u64,
 }
 
 /// Whose signature counts. One kind at a time: what is public must never be taken for a secret.
@@ -55,21 +58,51 @@ impl Tokens {
     }
 
     fn by(trust: Trust) -> Self {
-        Tokens { trust, audience: None, issuer: None }
+        Tokens { trust, audience: None, issuer: None, mark: 0 }.marked()
+    }
+
+    /// A number that others have, too, which accept just the same tokens: by the same key or set of keys, for
+    /// the same audience and of the same issuer.
+    pub(super) fn mark(&self) -> u64 {
+        self.mark
+    }
+
+    fn marked(mut self) -> Self {
+        let number;
+        let (kind, key): (_, [&[u8]; 2]) = match &self.trust {
+            Trust::Nobody => (0, [&[], &[]]),
+            Trust::Secret(secret) => (1, parts(secret)),
+            Trust::Key(key) => (2, parts(key.key())),
+            Trust::Set(keys) => {
+                number = keys.number().to_be_bytes();
+                (3, [&number, &[]])
+            }
+        };
+        let claims = [&self.audience, &self.issuer];
+        let mut hash =
+            Sha256::new_with_prefix([kind, u8::from(claims[0].is_some()), u8::from(claims[1].is_some())]);
+        // Each part with its length, so that no two can be taken for another two.
+        for part in key.into_iter().chain(claims.map(|claim| claim.as_deref().unwrap_or_default().as_bytes()))
+        {
+            hash.update((part.len() as u64).to_be_bytes());
+            hash.update(part);
+        }
+        self.mark = hash.finalize().iter().take(8).fold(0, |mark, byte| mark << 8 | u64::from(*byte));
+        self
     }
 
     /// The same, for this audience alone, if there is one.
     #[must_use]
     pub fn audience(mut self, audience: Option<String>) -> Self {
         self.audience = audience;
-        self
+        self.marked()
     }
 
     /// The same, of this issuer alone, if there is one.
     #[must_use]
     pub fn issuer(mut self, issuer: Option<String>) -> Self {
         self.issuer = issuer;
-        self
+        self.marked()
     }
 
     /// The holder of a token, if it is a good one.
@@ -91,7 +124,15 @@ impl Tokens {
         if let Some(issuer) = &self.issuer {
             claims.check_issuer(issuer)?;
         }
-        claims.client(now_ms)
+        claims.client(now_ms, self.mark)
+    }
+}
+
+/// What a key is made of.
+fn parts(key: &DecodingKey) -> [&[u8]; 2] {
+    match key.kind() {
+        DecodingKeyKind::SecretOrDer(bytes) => [bytes, &[]],
+        DecodingKeyKind::RsaModulusExponent { n, e } => [n, e],
     }
 }
 

@@ -10,6 +10,7 @@ use tidings_core::{Channel, Code, Cursor, Error, Hub, Result, Session, Watches};
 use crate::stream::Pump;
 
 use super::super::connection::{Connection, Received};
+use super::super::ended::Ended;
 use super::super::stream::Talk;
 use super::answer::{Asking, Done, Joining};
 use super::reply;
@@ -105,6 +106,22 @@ impl Talk for Conversation {
         Poll::Ready(self.apply(pump, connection, id.as_deref(), done))
     }
 
+    fn leave(
+        &mut self,
+        pump: &mut Pump,
+        connection: &mut Connection,
+        channels: Vec<(Channel, Error)>,
+    ) -> Option<Ended> {
+        for (channel, error) in channels {
+            if let Some(reader) = pump.subscription.reader(&channel) {
+                pump.subscription.leave(reader);
+            }
+            self.unwatch(&channel);
+            connection.line.push(reply::unsubscribed(None, &channel, Some(error)));
+        }
+        None
+    }
+
     fn poll_news(&mut self, cx: &mut Context<'_>) -> Poll<Bytes> {
         let Some(watches) = &mut self.watches else { return Poll::Pending };
         let (channel, change) = ready!(watches.poll_next(cx));
@@ -176,15 +193,13 @@ impl Conversation {
     fn go_on_as(&mut self, pump: &mut Pump, connection: &mut Connection, session: Session) -> Result<()> {
         session.take_over(&mut pump.subscription)?;
         self.session = session;
-        let read: Vec<_> =
-            pump.subscription.channels().map(|(reader, channel)| (reader, channel.clone())).collect();
-        for (reader, channel) in read {
-            if let Err(error) = self.session.may_read(std::slice::from_ref(&channel)) {
-                pump.subscription.leave(reader);
-                self.unwatch(&channel);
-                connection.line.push(reply::unsubscribed(None, &channel, Some(error)));
-            }
-        }
+        let read: Vec<_> = pump.subscription.channels().map(|(_, channel)| channel.clone()).collect();
+        let refused = read.into_iter().filter_map(|channel| {
+            let error = self.session.may_read(std::slice::from_ref(&channel)).err()?;
+            Some((channel, error))
+        });
+        let refused = refused.collect();
+        self.leave(pump, connection, refused);
         Ok(())
     }
 

@@ -38,7 +38,7 @@ async fn a_hangup_renews_the_certificate_and_a_wrong_one_is_refused() {
     let key = std::fs::read(folder.path().join("key.pem")).unwrap();
     std::fs::write(folder.path().join("key.pem"), "not a key").unwrap();
     process.hang_up();
-    logged(&process, "the new TLS certificate is refused").await;
+    logged(&process, "the new configuration is refused").await;
     assert_eq!(presented(&authority.connect(process.address, &[]).await), first);
 
     std::fs::write(folder.path().join("key.pem"), &key).unwrap();

@@ -1,0 +1,67 @@
+//! What a configuration comes to: the settings of the core, and of the doors.
+
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use tidings_core::{Hub, Keys, Seats, Settings};
+use tidings_doors::Doors;
+use tidings_doors::http::accepted::Times;
+use tidings_doors::http::cors::Cors;
+
+use crate::config::{Config, count};
+
+/// Files that a node needs besides its connections.
+const FILES_ASIDE: u64 = 64;
+/// Where the system does not say how many a process may open.
+const FILES_FEWEST: u64 = 1_024;
+
+/// What the core is set to.
+pub(super) fn settings(config: &Config, keys: Keys) -> Settings {
+    Settings {
+        policy: config.policy(),
+        keys: if config.dev { keys.open() } else { keys },
+        limits: config.limits.to_core(),
+    }
+}
+
+/// The doors of a hub.
+pub(super) fn doors(config: &Config, hub: Hub, addresses: Arc<Seats<IpAddr>>) -> Doors {
+    Doors {
+        hub,
+        cors: cors(config),
+        heartbeat: *config.heartbeat,
+        body_idle: *config.limits.body_idle,
+        message_bytes: count(config.limits.message_bytes.0),
+        batch_messages: count(config.limits.batch_messages),
+        connection_channels: count(config.limits.connection_channels),
+        addresses,
+        address_connections: count(config.limits.address_connections),
+        proxies: config.proxy.proxies(),
+        deflate: config.websocket.deflate,
+        echo: config.dev,
+    }
+}
+
+/// How long the clients of a listener may take.
+pub(super) fn times(config: &Config) -> Times {
+    Times { head: *config.limits.head_time, idle: *config.limits.idle_time, max_lag: *config.max_lag }
+}
+
+/// How many connections a node serves: as many as are set, and as fit.
+pub(super) fn connections_max(config: &Config) -> usize {
+    let files = rlimit::Resource::NOFILE.get_soft().unwrap_or(FILES_FEWEST);
+    let fit = count(files.saturating_sub(FILES_ASIDE));
+    // What is left is for those who are refused.
+    let fit = fit - fit / 16;
+    config.limits.connections.map_or(fit, |connections| count(connections).min(fit))
+}
+
+fn cors(config: &Config) -> Cors {
+    if config.dev {
+        Cors::Local
+    } else if config.cors.any() {
+        Cors::Any
+    } else {
+        Cors::List(config.cors.origins.clone())
+    }
+}
