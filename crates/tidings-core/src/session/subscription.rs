@@ -214,6 +214,12 @@ impl Subscription {
         self.max_lag_ms
     }
 
+    /// Has the task woken when this ends before its time, where it does not call [`Subscription::poll_next`]: its
+    /// socket takes nothing. Look at [`Subscription::expires_in_ms`] after it.
+    pub fn wake_at_end(&self, cx: &Context<'_>) {
+        self.bell.register(cx.waker());
+    }
+
     /// Milliseconds until the token ends, 0 once it is revoked or its credentials are accepted no more; `None`
     /// where they do not end.
     pub fn expires_in_ms(&self) -> Option<u64> {

@@ -135,6 +135,7 @@ impl Stream {
                         return Poll::Ready(Err(io::ErrorKind::TimedOut.into()));
                     }
                     at = at.min(since + max_lag);
+                    self.pump.subscription.wake_at_end(cx);
                 }
                 None if self.wrote + self.heartbeat <= now => {
                     self.wrote = now;

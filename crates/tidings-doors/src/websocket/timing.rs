@@ -33,6 +33,7 @@ pub(super) fn poll(
                 return Poll::Ready(Ended::Error(Code::Lagged));
             }
             at = at.min(until);
+            subscription.wake_at_end(cx);
         }
         match subscription.expires_in_ms() {
             Some(0) => return Poll::Ready(Ended::Error(Code::TokenExpired)),

@@ -71,11 +71,8 @@ impl Certificates {
             before.as_ref().map(seen) != loaded.as_ref().map(seen)
         };
         if is_new {
-            match &loaded {
-                Some(Loaded { files: TlsFiles { certificate, .. }, expires, .. }) => {
-                    tracing::info!(certificate, %expires, "new connections get this TLS certificate");
-                }
-                None => {}
+            if let Some(Loaded { files: TlsFiles { certificate, .. }, expires, .. }) = &loaded {
+                tracing::info!(certificate, %expires, "new connections get this TLS certificate");
             }
             *self.0.write() = loaded;
         }

@@ -7,5 +7,6 @@ mod presence;
 mod retry;
 mod revocation;
 mod rights;
+mod settings;
 mod token;
 mod wait;

@@ -104,12 +104,15 @@ async fn a_secret_is_rotated() {
     assert_eq!(node.change(plan().jwt(&audience)), "auth.jwt.audience");
 }
 
-/// A token that is refused while its socket takes nothing is refused, too.
+/// Neither needs its peer for it.
 #[tokio::test]
 async fn a_reader_that_takes_nothing_ends_as_well() {
+    // Nothing else falls due meanwhile.
+    let plan = || plan().set("heartbeat = \"60s\"\nmax_lag = \"10m\"");
     let mut node = plan().run().await;
-    let mut raw = node.raw_socket(CHANNEL).await;
-    raw.head().await;
+    let mut socket = node.raw_socket(CHANNEL).await;
+    socket.head().await;
+    let _stream = node.sse_as(CHANNEL, Some(KEY)).await;
     let text = "x".repeat(1 << 20);
     for _ in 0..32 {
         node.post(CHANNEL).text(&text).await.ok();
