@@ -43,6 +43,8 @@ pub mod broker;
 mod clock;
 mod error;
 mod feed;
+#[cfg(any(test, feature = "fuzzing"))]
+pub mod fuzzing;
 mod hub;
 pub mod log;
 mod metrics;

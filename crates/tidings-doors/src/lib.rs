@@ -4,6 +4,8 @@
 //! It knows no other door, no broker and no feed; rights, limits and positions
 //! are the session's.
 
+#[cfg(any(test, feature = "fuzzing"))]
+pub mod fuzzing;
 pub mod http;
 mod item;
 mod poll;

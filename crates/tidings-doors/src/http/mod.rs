@@ -2,6 +2,8 @@
 
 pub mod cors;
 pub mod credentials;
+#[cfg(any(test, feature = "fuzzing"))]
+pub(crate) mod fuzz;
 pub mod head;
 mod multiplex;
 pub mod problem;
