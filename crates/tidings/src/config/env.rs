@@ -119,7 +119,11 @@ fn unknown_variable(shape: &Shape, path: &[String], depth: usize, name: &str) ->
         near.clone_into(key);
     }
     ConfigError::new(
-        format!("unknown key `{}` ({place}): did you mean {}?", shown(typed), variable(&meant)),
+        format!(
+            "unknown key `{}` ({place}): did you mean {}?",
+            shown(typed),
+            variable_name(&variable(&meant))
+        ),
         "rename the variable, or unset it",
     )
 }
