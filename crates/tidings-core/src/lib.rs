@@ -45,6 +45,8 @@ pub mod broker;
 mod clock;
 mod error;
 mod feed;
+#[cfg(any(test, feature = "fuzzing"))]
+pub mod fuzzing;
 mod hub;
 mod limit;
 pub mod log;

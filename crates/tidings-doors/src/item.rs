@@ -102,6 +102,12 @@ impl Item {
         Ok(self)
     }
 
+    /// What it holds: event, key, id and data.
+    #[cfg(any(test, feature = "fuzzing"))]
+    pub(crate) fn parts(&self) -> ([Option<&str>; 3], &Payload) {
+        ([self.event.as_deref(), self.key.as_deref(), self.id.as_deref()], &self.payload)
+    }
+
     /// The draft that it becomes.
     pub fn draft(self, writer: &Writer) -> Draft {
         let once = if self.id.is_some() { Once::Id } else { Once::No };

@@ -5,6 +5,8 @@
 //! are the session's.
 
 mod entrance;
+#[cfg(any(test, feature = "fuzzing"))]
+pub mod fuzzing;
 pub mod http;
 mod item;
 mod poll;

@@ -57,7 +57,7 @@ pub(crate) async fn revoke(session: &Session, body_idle: Duration, body: Body) -
     Ok(([(CONTENT_TYPE, "application/json"), (CACHE_CONTROL, "no-store")], body).into_response())
 }
 
-fn order(body: &[u8]) -> Result<(Whom, Option<u64>)> {
+pub(crate) fn order(body: &[u8]) -> Result<(Whom, Option<u64>)> {
     let bad = |detail: String| Error::new(Code::BadRevocation, detail);
     let order: Order =
         serde_json::from_slice(body).map_err(|error| bad(format!("the body is no revocation ({error})")))?;

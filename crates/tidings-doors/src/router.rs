@@ -251,7 +251,7 @@ fn name(path: &Path) -> &str {
     }
 }
 
-fn channels<'a>(names: impl Iterator<Item = &'a str>) -> Result<Vec<Channel>> {
+pub(crate) fn channels<'a>(names: impl Iterator<Item = &'a str>) -> Result<Vec<Channel>> {
     let mut channels: Vec<Channel> = Vec::new();
     for name in names {
         let channel = item::channel(name)?;

@@ -3,4 +3,6 @@
 pub mod cli;
 pub mod client;
 pub mod config;
+#[cfg(any(test, feature = "fuzzing"))]
+pub mod fuzzing;
 pub mod node;

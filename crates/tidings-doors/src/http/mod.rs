@@ -3,6 +3,8 @@
 pub mod accepted;
 pub mod cors;
 pub mod credentials;
+#[cfg(any(test, feature = "fuzzing"))]
+pub(crate) mod fuzz;
 pub mod head;
 mod multiplex;
 pub mod peer;

@@ -32,15 +32,10 @@ struct Group {
 /// Stores what can be stored; gives the body of the reply. Messages of one
 /// channel keep their order; the batch is not atomic.
 pub async fn publish(session: &Session, body: &Bytes, messages_max: usize) -> Result<String> {
-    let envelope: Envelope<'_> = serde_json::from_slice(body)
-        .map_err(|error| Error::new(Code::BadBatch, format!("the body is not a batch ({error})")))?;
-    if envelope.messages.len() > messages_max {
-        let detail = format!("the batch has {} messages, of at most {messages_max}", envelope.messages.len());
-        return Err(Error::new(Code::BadBatch, detail));
-    }
-    let mut results: Vec<Option<String>> = vec![None; envelope.messages.len()];
+    let messages = messages(body, messages_max)?;
+    let mut results: Vec<Option<String>> = vec![None; messages.len()];
     let mut groups: Vec<Group> = Vec::new();
-    for (place, message) in envelope.messages.iter().enumerate() {
+    for (place, message) in messages.iter().enumerate() {
         if let Err(error) = sort(session, body, message, place, &mut groups) {
             results[place] = Some(refusal(error));
         }
@@ -56,6 +51,26 @@ pub async fn publish(session: &Session, body: &Bytes, messages_max: usize) -> Re
     Ok(format!("{{\"results\":[{}]}}", results.join(",")))
 }
 
+/// The messages of a batch, none of them read yet; more than `most` are refused.
+pub(super) fn messages(body: &[u8], most: usize) -> Result<Vec<&RawValue>> {
+    let Envelope { messages } = serde_json::from_slice(body)
+        .map_err(|error| Error::new(Code::BadBatch, format!("the body is not a batch ({error})")))?;
+    if messages.len() > most {
+        let detail = format!("the batch has {} messages, of at most {most}", messages.len());
+        return Err(Error::new(Code::BadBatch, detail));
+    }
+    Ok(messages)
+}
+
+/// A message of a batch, checked; and the channel that it has to name.
+pub(super) fn item(body: &Bytes, message: &RawValue) -> Result<(Channel, Item)> {
+    let item = Item::read(body, Loose::parse(message.get().as_bytes())?)?;
+    match item.channel.clone() {
+        Some(channel) => Ok((channel, item)),
+        None => Err(Error::new(Code::BadBatch, "the message names no `channel`")),
+    }
+}
+
 /// Adds a message to the group of its channel.
 fn sort(
     session: &Session,
@@ -64,9 +79,7 @@ fn sort(
     place: usize,
     groups: &mut Vec<Group>,
 ) -> Result<()> {
-    let item = Item::read(body, Loose::parse(message.get().as_bytes())?)?;
-    let channel =
-        item.channel.clone().ok_or_else(|| Error::new(Code::BadBatch, "the message names no `channel`"))?;
+    let (channel, item) = item(body, message)?;
     let known = groups.iter().position(|group| group.channel == channel);
     let at = match known {
         Some(at) => at,

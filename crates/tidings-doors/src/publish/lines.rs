@@ -23,12 +23,13 @@ impl Lines {
     }
 
     fn message(&self, line: Bytes) -> Result<Option<Piece>> {
+        // Spaces around the data count: of a line that is not whole yet nobody knows what is around it.
+        if line.strip_suffix(b"\r").unwrap_or(&line).len() > self.line_bytes_max {
+            return Err(self.too_large());
+        }
         let line = trim(line);
         if line.is_empty() {
             return Ok(None);
-        }
-        if line.len() > self.line_bytes_max {
-            return Err(self.too_large());
         }
         serde_json::from_slice::<&RawValue>(&line)
             .map_err(|error| Error::new(Code::BadJson, format!("the line is not JSON ({error})")))?;
@@ -87,6 +88,18 @@ mod tests {
         let text = "{\"a\": 1}\r\n\n  \n[2]\n\"x\"";
         for piece in 1..text.len() {
             assert_eq!(split(text, piece).unwrap(), ["{\"a\": 1}", "[2]", "\"x\""]);
+        }
+    }
+
+    #[test]
+    fn what_is_too_large_is_not_for_the_network_to_choose() {
+        let padded = format!("1\n2{}\n3\n", " ".repeat(20));
+        let blank = format!("1\n{}\n3\n", " ".repeat(22));
+        let fits = format!("1\n{}\r\n3\n", " ".repeat(20));
+        for piece in 1..=fits.len() {
+            assert_eq!(split(&padded, piece).unwrap_err().code, Code::TooLarge, "in pieces of {piece}");
+            assert_eq!(split(&blank, piece).unwrap_err().code, Code::TooLarge, "in pieces of {piece}");
+            assert_eq!(split(&fits, piece).unwrap().len(), 2, "in pieces of {piece}");
         }
     }
 

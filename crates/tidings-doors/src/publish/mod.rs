@@ -3,6 +3,8 @@
 mod batch;
 pub(crate) mod body;
 mod events;
+#[cfg(any(test, feature = "fuzzing"))]
+pub(crate) mod fuzz;
 mod lines;
 mod stream;
 

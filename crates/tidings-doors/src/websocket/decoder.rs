@@ -95,6 +95,12 @@ impl Decoder {
         self.head.is_empty() && self.frame.is_none() && self.message.is_none()
     }
 
+    /// Bytes that it holds of what is not whole.
+    #[cfg(any(test, feature = "fuzzing"))]
+    pub(super) fn held(&self) -> usize {
+        self.head.len() + self.control.len() + self.message.as_ref().map_or(0, |message| message.bytes.len())
+    }
+
     /// Reads from `input` until an event is whole, or all is read. Gives how
     /// much it read; call again with the rest.
     pub fn read(&mut self, input: &[u8]) -> Result<(usize, Option<Event>), Violation> {

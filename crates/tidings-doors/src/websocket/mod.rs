@@ -7,6 +7,8 @@ mod deflate;
 mod echo;
 mod ended;
 mod frame;
+#[cfg(any(test, feature = "fuzzing"))]
+pub(crate) mod fuzz;
 mod greeting;
 mod handshake;
 mod publishing;

@@ -11,7 +11,7 @@ use toml::{Table, Value};
 
 use super::error::{ConfigError, Problem};
 use super::layer::{Layer, Source, Walk, unknown};
-use super::place::{Place, nearest, shown};
+use super::place::{Place, nearest, shown, variable_name};
 use super::shape::{ROOT, Shape};
 
 /// What the name of each variable begins with.
@@ -119,7 +119,11 @@ fn unknown_variable(shape: &Shape, path: &[String], depth: usize, name: &str) ->
         near.clone_into(key);
     }
     ConfigError::new(
-        format!("unknown key `{}` ({place}): did you mean {}?", shown(typed), variable(&meant)),
+        format!(
+            "unknown key `{}` ({place}): did you mean {}?",
+            shown(typed),
+            variable_name(&variable(&meant))
+        ),
         "rename the variable, or unset it",
     )
 }
@@ -179,6 +183,7 @@ fn read(
         }
         (Shape::Table(_) | Shape::Names(_), _) if !trimmed.starts_with('{') => {
             let child = shape.names().next().unwrap_or("NAME").to_uppercase();
+            let name = variable_name(name);
             let advice = format!("set a key of it, such as {name}__{child}, or write {{ key = … }}");
             Err(refuse(Problem::new("is a table", advice)))
         }

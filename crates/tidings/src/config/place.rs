@@ -61,7 +61,7 @@ impl fmt::Display for Place {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Place::File { name, line, column } => write!(f, "{name}:{line}:{column}"),
-            Place::Variable(name) => f.write_str(name),
+            Place::Variable(name) => f.write_str(&variable_name(name)),
             Place::Flag(name) => f.write_str(name),
             Place::Dev => f.write_str("--dev"),
         }
@@ -95,10 +95,19 @@ pub(super) fn quoted(key: &str) -> String {
 
 /// A value as an error shows it: on one line, and not all of a book.
 pub(super) fn shown(text: &str) -> String {
+    printable(text, 60)
+}
+
+/// The name of a variable. Longer than what [`shown`] cuts, since a namespace of 100 bytes may be in it.
+pub(super) fn variable_name(name: &str) -> String {
+    printable(name, 200)
+}
+
+fn printable(text: &str, chars_max: usize) -> String {
     let mut shown = String::new();
     for (index, c) in text.chars().enumerate() {
         match c {
-            _ if index == 60 => {
+            _ if index == chars_max => {
                 shown.push('…');
                 break;
             }

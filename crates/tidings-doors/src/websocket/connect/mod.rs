@@ -5,6 +5,8 @@
 //! credentials are, and then says what is wrong in a frame and a close code.
 
 mod answer;
+#[cfg(any(test, feature = "fuzzing"))]
+pub(crate) mod fuzz;
 mod reply;
 mod request;
 mod talk;

@@ -168,7 +168,8 @@ impl Named<'_> {
 /// An id is a string or a whole number, and short, since it is sent back.
 fn check_id(id: &RawValue) -> Result<Box<RawValue>> {
     let text = id.get();
-    let is_string = text.starts_with('"');
+    // An escape of half a character is JSON and no text: whoever reads the reply might not get past it.
+    let is_string = serde_json::from_str::<Cow<'_, str>>(text).is_ok();
     let is_number = text.bytes().all(|byte| byte.is_ascii_digit());
     if text.len() > ID_BYTES_MAX || !(is_string || is_number) {
         return Err(bad("an `id` is a string or a whole number of at most 64 bytes".into()));
@@ -178,4 +179,25 @@ fn check_id(id: &RawValue) -> Result<Box<RawValue>> {
 
 fn bad(detail: String) -> Error {
     Error::new(Code::BadFrame, detail)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn id(id: &str) -> Option<String> {
+        let frame = format!("{{\"id\":{id},\"presence\":{{\"channel\":\"a\"}}}}");
+        let request = Request::read(&Bytes::from(frame)).ok()?;
+        request.id.map(|id| id.get().to_owned())
+    }
+
+    #[test]
+    fn an_id_is_text_or_a_whole_number_and_repeated_to_the_letter() {
+        for good in ["1", "\"a\"", "\"\"", r#""\u0061""#, r#""\ud83d\ude00""#] {
+            assert_eq!(id(good).as_deref(), Some(good));
+        }
+        for bad in ["-1", "1.5", "null", "[1]", "true", r#""\ud83d""#, r#""\ud83d\ud0e0""#] {
+            assert_eq!(id(bad), None, "{bad}");
+        }
+    }
 }

@@ -116,3 +116,16 @@ fn a_variable_that_is_not_utf8_is_refused() {
     let error = Config::load_text(None, &env, &Flags::default()).unwrap_err();
     assert_eq!(error.sentence(), "`listen` (TIDINGS_LISTEN) is not UTF-8");
 }
+
+#[test]
+fn control_characters_in_a_name_do_not_reach_the_terminal() {
+    for name in [
+        "TIDINGS_NAMESPACES__A\u{1b}[31m",
+        "TIDINGS_NAMESPACES__A\u{1b}[31m__DELIVERY",
+        "TIDINGS_A\u{7}__B",
+        "TIDINGS_LOGS__A\u{7}",
+    ] {
+        let refused = refused_env(&[(name, "10")]);
+        assert!(refused.lines().all(|line| !line.contains(char::is_control)), "{refused:?}");
+    }
+}
