@@ -130,6 +130,9 @@ impl Arena {
             while owed >= 1.0 {
                 let permit = timeout_at(self.inner.until, room.clone().acquire_owned()).await;
                 let Ok(Ok(permit)) = permit else { break };
+                if Instant::now() >= self.inner.until {
+                    break;
+                }
                 let (arena, run) = (self.clone(), each(self.clone(), number));
                 tokio::spawn(async move {
                     let got = timeout_at(arena.inner.until, run).await;

@@ -79,8 +79,7 @@ async fn inject(arena: Arena, number: usize) -> io::Result<String> {
     let answered = raw_answer(&mut wire).await?;
     let text = String::from_utf8_lossy(&answered).to_ascii_lowercase();
     let head = text.split("\r\n\r\n").next().unwrap_or_default();
-    if head.contains("\nx-injected") || head.contains("\rx-injected") || text.matches("http/1.1 ").count() > 1
-    {
+    if head.contains("\nx-injected") || head.contains("\rx-injected") || text.contains("\nhttp/1.1 ") {
         arena.broken(format!("a header was injected: {request:?}"));
     }
     answer(&mut answered.as_slice()).await

@@ -65,7 +65,7 @@ async fn unread(arena: Arena, request: String) {
 }
 
 /// Publishes so many bytes of text, as an ordinary user.
-async fn publish(arena: &Arena, channel: &str, length: usize) {
+pub async fn publish(arena: &Arena, channel: &str, length: usize) {
     let sent = async {
         let mut wire = arena.connect().await?;
         let head = post(&format!("/v1/channels/{channel}"), arena.tokens().good(), "text/plain", length);

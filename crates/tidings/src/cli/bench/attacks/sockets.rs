@@ -6,6 +6,7 @@ use std::time::Duration;
 use tokio::io::AsyncWriteExt;
 
 use super::arena::Arena;
+use super::readers::publish;
 use super::wire::{answer, drip, get, post};
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -46,12 +47,13 @@ pub async fn connect_storm(arena: Arena) {
         .await;
 }
 
-/// Requests one behind the other, whose answers are never read.
+/// Requests one behind the other for 100 KB each, whose answers are never read.
 pub async fn pipeline(arena: Arena) {
+    publish(&arena, "open:large", 100_000).await;
     arena
-        .crowd(200, 500, |arena, _| async move {
+        .crowd(100, 500, |arena, _| async move {
             let mut socket = arena.connect_small().await?;
-            let many = get("/v1/channels/open:a?last=100", "").repeat(100);
+            let many = get("/v1/channels/open:large?last=1", "").repeat(20);
             loop {
                 // Once the node stops reading, this waits to the end, or to the reset.
                 socket.write_all(many.as_bytes()).await?;
