@@ -50,7 +50,10 @@ attacks! {
     "huge-heads", On::Plain, heads::huge, "300 a second: heads of 1 MiB, 1,000 headers, targets of 100 KB";
     "header-injection", On::Plain, heads::injection, "500 a second: CR, LF and NUL in each value that may come back";
     "token-flood", On::Plain, heads::tokens, "2,000 a second: expired, forged, unsigned, random";
-    "a-million-names", On::Plain, names::million, "distinct channels: polled, streamed, subscribed, published";
+    "names-polled", On::Plain, names::polled, "40,000 distinct channels a second, polled";
+    "names-streamed", On::Plain, names::streamed, "20,000 a second, as event streams left at once";
+    "names-subscribed", On::Plain, names::subscribed, "20,000 a second over `/v1/connect`, each for two seconds";
+    "names-published", On::Plain, names::published, "10,000 a second, each with a message";
     "oversized-frames", On::Plain, frames::oversized, "100 a second: frames that say to be 1 GiB";
     "endless-message", On::Plain, frames::endless, "50 a second: fragments of 16 KiB without an end";
     "tiny-fragments", On::Plain, frames::tiny, "200,000 fragments of a byte a second on 20 sockets";

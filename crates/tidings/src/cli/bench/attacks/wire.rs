@@ -162,15 +162,7 @@ pub async fn drip<T>(
     }
 }
 
-/// Whether a connection that was not read for long is still served: reads what there is, until `patience` is
-/// over without a byte.
-pub async fn is_alive(wire: &mut (impl AsyncRead + Unpin), patience: Duration) -> bool {
-    let mut buffer = vec![0; 16 * 1024];
-    loop {
-        match tokio::time::timeout(patience, wire.read(&mut buffer)).await {
-            Err(_) => return true,
-            Ok(Ok(0) | Err(_)) => return false,
-            Ok(Ok(_)) => {}
-        }
-    }
+/// Whether a connection that was not read for long is still served: reads for so long, or to its end.
+pub async fn is_alive(wire: &mut (impl AsyncRead + Unpin), time: Duration) -> bool {
+    tokio::time::timeout(time, tokio::io::copy(wire, &mut tokio::io::sink())).await.is_err()
 }
