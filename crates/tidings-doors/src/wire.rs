@@ -72,6 +72,17 @@ pub fn text(out: &mut BytesMut, text: &str) {
     let _ = serde_json::to_writer((&mut *out).writer(), text);
 }
 
+/// The bytes that [`text`] appends.
+pub fn text_len(text: &str) -> usize {
+    // RFC 8259 section 7, as serde_json has it: two bytes where there is a short form, else six.
+    let more = |byte: &u8| match byte {
+        b'"' | b'\\' | 0x08 | 0x09 | 0x0a | 0x0c | 0x0d => 1,
+        0..0x20 => 5,
+        _ => 0,
+    };
+    text.len() + 2 + text.as_bytes().iter().map(more).sum::<usize>()
+}
+
 /// RFC 3339 with milliseconds.
 pub fn time(ms: u64) -> impl std::fmt::Display {
     // A clock beyond the year 9999 is no clock.
@@ -135,6 +146,16 @@ mod tests {
             },
         );
         String::from_utf8(out.to_vec()).unwrap()
+    }
+
+    #[test]
+    fn a_length_is_that_of_what_is_written() {
+        let all: String = (0..0x3000).filter_map(char::from_u32).collect();
+        for one in ["", "a", "\u{7f}\u{2028}\u{1f600}", &all] {
+            let mut out = BytesMut::new();
+            text(&mut out, one);
+            assert_eq!(text_len(one), out.len());
+        }
     }
 
     #[test]

@@ -64,13 +64,8 @@ impl Page {
                 let data = match message.payload.kind {
                     Kind::Json => message.payload.bytes.len(),
                     Kind::Bytes => message.payload.bytes.len().div_ceil(3) * 4 + 2,
-                    Kind::Text => {
-                        let before = scratch.len();
-                        wire::data(&mut scratch, message);
-                        let data = scratch.len() - before;
-                        scratch.truncate(before);
-                        data
-                    }
+                    // To write 8 MiB only to count them would hold the thread for many milliseconds.
+                    Kind::Text => wire::text_len(&String::from_utf8_lossy(&message.payload.bytes)),
                 };
                 (scratch.len() + data + 1) as u64
             })

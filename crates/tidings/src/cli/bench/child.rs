@@ -24,7 +24,14 @@ pub struct Child {
 impl Child {
     /// A node: `tidings serve --dev` of this very binary, in a folder of its own.
     pub fn tidings() -> anyhow::Result<Self> {
-        Self::start(&["serve", "--dev"])
+        Self::start(&["serve", "--dev"], &[])
+    }
+
+    /// A node with this configuration, and the files that it names beside it.
+    pub fn configured(configuration: &str, files: &[(&str, Vec<u8>)]) -> anyhow::Result<Self> {
+        let mut files = files.to_vec();
+        files.push(("tidings.toml", configuration.into()));
+        Self::start(&["serve", "--config", "tidings.toml"], &files)
     }
 
     /// The bare loop, writing frames of so many bytes.
@@ -34,7 +41,7 @@ impl Child {
         if merge {
             args.push("--merge");
         }
-        Self::start(&args)
+        Self::start(&args, &[])
     }
 
     /// Where it listens.
@@ -47,11 +54,14 @@ impl Child {
         self.process.id()
     }
 
-    fn start(args: &[&str]) -> anyhow::Result<Self> {
+    fn start(args: &[&str], files: &[(&str, Vec<u8>)]) -> anyhow::Result<Self> {
         static STARTED: AtomicU32 = AtomicU32::new(0);
         let number = STARTED.fetch_add(1, Ordering::Relaxed);
         let folder = std::env::temp_dir().join(format!("tidings-bench-{}-{number}", std::process::id()));
         fs::create_dir_all(&folder)?;
+        for (name, content) in files {
+            fs::write(folder.join(name), content)?;
+        }
         let log = File::create(folder.join("log"))?;
         let address = free_address()?;
         let process = Command::new(std::env::current_exe()?)
@@ -113,7 +123,8 @@ fn is_alive(address: SocketAddr) -> bool {
         socket.write_all(format!("GET /healthz HTTP/1.1\r\nHost: {address}\r\n\r\n").as_bytes())?;
         let mut answer = [0; 12];
         socket.read_exact(&mut answer)?;
-        Ok(&answer == b"HTTP/1.1 200")
+        // With TLS it says in plain HTTP that it wants TLS.
+        Ok(matches!(&answer, b"HTTP/1.1 200" | b"HTTP/1.1 400"))
     };
     ask().unwrap_or(false)
 }

@@ -5,6 +5,7 @@
 //! own, whose CPU and memory are read from the kernel (`process`). docs/benchmarks.md says how to
 //! read what it prints.
 
+mod attacks;
 mod child;
 mod clock;
 mod compare;
@@ -13,6 +14,7 @@ mod floor;
 mod frame;
 mod latency;
 mod limits;
+mod link;
 mod load;
 mod mark;
 mod measure;
@@ -43,7 +45,8 @@ use flags::{Flags, FloorKind};
     tidings bench fanout --pairs 5 --window 4  beside a loop that merges what is pending\n  \
     tidings bench fanout --paced 50 --url http://127.0.0.1:8080\n  \
     tidings bench many-channels --pairs 5      1,000 channels with one subscriber each\n  \
-    tidings bench memory                       10,000 idle subscribers of each kind\n\n\
+    tidings bench memory                       10,000 idle subscribers of each kind\n  \
+    tidings bench attacks                      what attacks do to 1,000 clients beside them\n\n\
     docs/benchmarks.md says what each measures and how to read it.")]
 pub struct Args {
     #[command(subcommand)]
@@ -65,6 +68,8 @@ enum Command {
     ManyChannels(ManyChannels),
     /// Resident memory of idle subscribers.
     Memory(memory::Args),
+    /// What attacks do to the clients beside them.
+    Attacks(attacks::Args),
     /// The bare epoll loop that the others compare with.
     #[command(hide = true)]
     Floor(floor::Args),
@@ -101,6 +106,7 @@ pub fn run(args: Args) -> anyhow::Result<()> {
         Command::Fanout(fanout) => compare::run(fanout.scenario(), &fanout.flags),
         Command::ManyChannels(many) => compare::run(many.scenario(), &many.flags),
         Command::Memory(args) => memory::run(&args),
+        Command::Attacks(args) => attacks::run(&args),
         Command::Floor(args) => floor::run(&args),
     }
 }

@@ -1,8 +1,10 @@
 //! What a run does: whom it asks, how many read, how much is in flight.
 
 use std::net::{SocketAddr, TcpStream};
+use std::sync::Arc;
 use std::time::Duration;
 
+use rustls::ClientConfig;
 use url::Url;
 
 use super::failure;
@@ -28,6 +30,8 @@ pub struct Server {
     pub base: String,
     /// An API key or a client token.
     pub token: Option<String>,
+    /// How to speak TLS, where it does.
+    pub tls: Option<Arc<ClientConfig>>,
 }
 
 /// One run.
@@ -52,7 +56,7 @@ pub struct Plan {
 impl Server {
     /// A server on this machine.
     pub fn local(address: SocketAddr, token: Option<String>) -> Self {
-        Self { address, host: address.to_string(), base: String::new(), token }
+        Self { address, host: address.to_string(), base: String::new(), token, tls: None }
     }
 
     /// The server that a URL names.
@@ -71,7 +75,7 @@ impl Server {
         let address = address.ok_or_else(|| {
             failure(format!("{host} has no address"), "an IP address, e.g. --url http://127.0.0.1:8080")
         })?;
-        Ok(Self { address, host, base: url.path().trim_end_matches('/').to_owned(), token })
+        Ok(Self { address, host, base: url.path().trim_end_matches('/').to_owned(), token, tls: None })
     }
 
     /// The lines that every request carries after its first.

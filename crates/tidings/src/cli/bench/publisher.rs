@@ -1,9 +1,9 @@
 //! One message in flight: a publisher connection, and who has not got its message yet.
 
 use std::io::{ErrorKind, Read, Write};
-use std::net::TcpStream;
 use std::time::Duration;
 
+use super::link::Link;
 use super::mark::Mark;
 use super::plan::Plan;
 use super::{clock, failure};
@@ -15,7 +15,7 @@ const SEND_MAX: Duration = Duration::from_secs(10);
 #[derive(Debug)]
 pub struct Slot {
     /// Its connection, to be watched.
-    pub socket: TcpStream,
+    pub socket: Link,
     /// How many subscribers have not got the message.
     pub waiting: usize,
     /// Whether the server has answered the publish.
@@ -41,11 +41,7 @@ pub enum Receipt {
 impl Slot {
     /// Connects a publisher.
     pub fn connect(plan: &Plan) -> anyhow::Result<Self> {
-        let address = plan.server.address;
-        let socket = TcpStream::connect(address).map_err(|error| {
-            failure(format!("cannot connect to {address}: {error}"), "start the server, or give its --url")
-        })?;
-        socket.set_nodelay(true)?;
+        let socket = Link::connect(&plan.server)?;
         socket.set_nonblocking(true)?;
         Ok(Self {
             socket,

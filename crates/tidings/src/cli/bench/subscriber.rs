@@ -1,9 +1,9 @@
 //! One subscriber: a socket, and how far it has come.
 
 use std::io::{ErrorKind, Read, Write};
-use std::net::TcpStream;
 
 use super::failure;
+use super::link::Link;
 use super::mark::Finder;
 use super::plan::Plan;
 use super::stream::{Got, Stream, Transport};
@@ -17,7 +17,7 @@ const HEAD_MAX: usize = 16 * 1024;
 #[derive(Debug)]
 pub struct Subscriber {
     /// Its socket, to be watched.
-    pub socket: TcpStream,
+    pub socket: Link,
     /// Its channel's place in the plan.
     pub channel: usize,
     /// Its own place among the channel's subscribers.
@@ -38,11 +38,7 @@ enum Phase {
 impl Subscriber {
     /// Connects and asks; the answer is read later.
     pub fn connect(plan: &Plan, channel: usize, place: usize) -> anyhow::Result<Self> {
-        let address = plan.server.address;
-        let mut socket = TcpStream::connect(address).map_err(|error| {
-            failure(format!("cannot connect to {address}: {error}"), "start the server, or give its --url")
-        })?;
-        socket.set_nodelay(true)?;
+        let mut socket = Link::connect(&plan.server)?;
         socket.write_all(plan.subscribe(channel).as_bytes())?;
         socket.set_nonblocking(true)?;
         Ok(Self { socket, channel, place, order: 0, live: false, phase: Phase::Head(Vec::new()) })
