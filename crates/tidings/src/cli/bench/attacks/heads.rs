@@ -55,7 +55,7 @@ pub async fn huge(arena: Arena) {
 
 /// Line ends, raw and encoded, in every value that could come back in a head.
 pub async fn injection(arena: Arena) {
-    arena.crowd(500, 50, |arena, n| inject(arena, n)).await;
+    arena.crowd(500, 50, inject).await;
 }
 
 async fn inject(arena: Arena, number: usize) -> io::Result<String> {
