@@ -19,6 +19,7 @@ use futures_util::StreamExt;
 use futures_util::stream::Abortable;
 use parking_lot::Mutex;
 use slab::Slab;
+use tokio::sync::Notify;
 use tokio::time::{Instant, timeout, timeout_at};
 
 use crate::broker::{Broker, BrokerError, Tail};
@@ -47,6 +48,8 @@ pub(crate) struct Feed {
     /// When it last had a message or a new reader, in microseconds since `began`.
     used_us: AtomicU64,
     began: Instant,
+    /// Ends the pause of one that polls, and that nobody reads any more.
+    left: Notify,
 }
 
 enum State {
@@ -86,6 +89,7 @@ impl Feed {
             bells: Mutex::new(Slab::new()),
             used_us: AtomicU64::new(0),
             began,
+            left: Notify::new(),
         }
     }
 

@@ -47,7 +47,8 @@ pub(super) async fn tail(
 impl Polling {
     async fn next(&mut self) -> Option<Vec<Arc<Message>>> {
         loop {
-            tokio::time::sleep(self.pause).await;
+            // The pause is long where many are polled, and one that nobody reads is not to wait for its end.
+            let _ = tokio::time::timeout(self.pause, self.feed.left.notified()).await;
             match self.feeds.turn(&self.feed) {
                 Turn::Poll(pause) => self.pause = pause,
                 Turn::Follow(_) | Turn::End => return None,

@@ -293,7 +293,10 @@ impl Drop for Lease {
         {
             live.readers -= 1;
             live.left_us = now_us;
-            if live.readers == 0 {
+            if live.readers == 0 && live.place.is_none() {
+                table.remove(&self.feed.channel);
+                self.feed.left.notify_one();
+            } else if live.readers == 0 {
                 table.note(&self.feed.channel);
             }
         }

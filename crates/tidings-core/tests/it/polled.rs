@@ -106,6 +106,22 @@ async fn a_place_that_comes_free_is_taken() {
     assert_eq!(node.control.feeds_polled(), 0, "a poll for nobody");
 }
 
+/// With many polled the pause before the next poll is long, and who has left must not be held for it.
+#[tokio::test(start_paused = true)]
+async fn what_nobody_reads_any_more_is_not_held_until_its_next_poll() {
+    let node = node(1);
+    let _a = read(&node, "log:a").await;
+    let tasks = || tokio::runtime::Handle::current().metrics().num_alive_tasks();
+    let before = tasks();
+    for n in 0..3_000 {
+        drop(read(&node, &format!("log:{n}")).await);
+    }
+    assert_eq!(node.control.feeds_polled(), 0);
+    // A poll of one of them would come after more than three seconds.
+    sleep(Duration::from_millis(100)).await;
+    assert!(tasks() <= before + 1, "{} tasks, of {before}", tasks());
+}
+
 #[tokio::test(start_paused = true)]
 async fn who_reads_from_the_past_gets_it_at_once() {
     let node = node(1);

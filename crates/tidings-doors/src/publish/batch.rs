@@ -1,5 +1,7 @@
 //! Many messages in one request, each with a result of its own.
 
+use std::collections::HashMap;
+
 use bytes::Bytes;
 use futures_util::{StreamExt, stream};
 use serde::Deserialize;
@@ -29,18 +31,25 @@ struct Group {
     places: Vec<usize>,
 }
 
+/// The groups of a batch, in the order in which their channels come.
+#[derive(Default)]
+struct Groups {
+    groups: Vec<Group>,
+    places: HashMap<Channel, usize>,
+}
+
 /// Stores what can be stored; gives the body of the reply. Messages of one
 /// channel keep their order; the batch is not atomic.
 pub async fn publish(session: &Session, body: &Bytes, messages_max: usize) -> Result<String> {
     let messages = messages(body, messages_max)?;
     let mut results: Vec<Option<String>> = vec![None; messages.len()];
-    let mut groups: Vec<Group> = Vec::new();
+    let mut groups = Groups::default();
     for (place, message) in messages.iter().enumerate() {
-        if let Err(error) = sort(session, body, message, place, &mut groups) {
+        if let Err(error) = groups.sort(session, body, message, place) {
             results[place] = Some(refusal(error));
         }
     }
-    let groups: Vec<_> = groups.into_iter().map(store).collect();
+    let groups: Vec<_> = groups.groups.into_iter().map(store).collect();
     let mut answers = stream::iter(groups).buffer_unordered(CHANNELS_AT_ONCE);
     while let Some(answers) = answers.next().await {
         for (place, answer) in answers {
@@ -71,31 +80,27 @@ pub(super) fn item(body: &Bytes, message: &RawValue) -> Result<(Channel, Item)> 
     }
 }
 
-/// Adds a message to the group of its channel.
-fn sort(
-    session: &Session,
-    body: &Bytes,
-    message: &RawValue,
-    place: usize,
-    groups: &mut Vec<Group>,
-) -> Result<()> {
-    let (channel, item) = item(body, message)?;
-    let known = groups.iter().position(|group| group.channel == channel);
-    let at = match known {
-        Some(at) => at,
-        None => {
-            let writer = session.writer(&channel)?;
-            groups.push(Group { channel, writer, drafts: Vec::new(), places: Vec::new() });
-            groups.len() - 1
-        }
-    };
-    let group = &mut groups[at];
-    let draft = item.draft(&group.writer);
-    group.writer.check(&draft)?;
-    group.writer.spend(1)?;
-    group.drafts.push(draft);
-    group.places.push(place);
-    Ok(())
+impl Groups {
+    /// Adds a message to the group of its channel.
+    fn sort(&mut self, session: &Session, body: &Bytes, message: &RawValue, place: usize) -> Result<()> {
+        let (channel, item) = item(body, message)?;
+        let at = match self.places.get(&channel) {
+            Some(at) => *at,
+            None => {
+                let writer = session.writer(&channel)?;
+                self.places.insert(channel.clone(), self.groups.len());
+                self.groups.push(Group { channel, writer, drafts: Vec::new(), places: Vec::new() });
+                self.groups.len() - 1
+            }
+        };
+        let group = &mut self.groups[at];
+        let draft = item.draft(&group.writer);
+        group.writer.check(&draft)?;
+        group.writer.spend(1)?;
+        group.drafts.push(draft);
+        group.places.push(place);
+        Ok(())
+    }
 }
 
 /// Stores a group; gives each message's result and its place.

@@ -58,6 +58,10 @@ pub(super) trait Talk: Send + 'static {
     }
 }
 
+/// Frames of a client that are answered in one go. The other connections of the thread have their turn then, and so
+/// have this one's messages.
+const REQUESTS_A_TURN: usize = 32;
+
 impl<T: Talk> Stream<T> {
     pub(super) fn new(pump: Pump, talk: T, open: Open) -> Self {
         Stream { pump, talk, deadline: Deadline::default(), _open: open }
@@ -85,6 +89,7 @@ impl<T: Talk> Stream<T> {
         let lost = || Poll::Ready(Ended::Closed(Closed::Lost));
         // Once the socket has nothing to read, its wake is registered: asking again in this turn tells nothing.
         let mut nothing_to_read = false;
+        let mut requests = 0;
         loop {
             match connection.line.poll_flush(cx) {
                 Poll::Ready(Ok(())) => {}
@@ -97,7 +102,11 @@ impl<T: Talk> Stream<T> {
                     Poll::Ready(None) => continue,
                     Poll::Pending => {}
                 }
+            } else if !nothing_to_read && requests == REQUESTS_A_TURN {
+                nothing_to_read = true;
+                cx.waker().wake_by_ref();
             } else if !nothing_to_read {
+                requests += 1;
                 match connection.poll_receive(cx) {
                     Poll::Ready(Ok(received)) => {
                         match self.talk.receive(&mut self.pump, connection, received) {

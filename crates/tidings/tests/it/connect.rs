@@ -336,3 +336,29 @@ async fn a_drain_tells_everyone_to_come_back() {
     assert!(reason["retry_ms"].as_u64().unwrap() > 0);
     stopped.await.unwrap();
 }
+
+#[tokio::test]
+async fn a_flood_of_requests_holds_back_nobody_and_not_even_itself() {
+    let node = node().await;
+    let mut flood = node.connect(Some(KEY)).await;
+    flood.subscribe("orders:news").await;
+    let mut other = node.socket("/v1/channels/orders:news").await;
+    other.frame_with("subscribed").await;
+    for n in 0..500 {
+        flood.send(json!({ "id": n, "publish": { "channel": "orders:flood", "data": n } })).await;
+    }
+    node.publish("orders:news", "now").await;
+    assert_eq!(other.frame_with("data").await["data"], "now");
+    // Every request is answered, in order, and the news comes between.
+    let (mut next, mut news) = (0, false);
+    while next < 500 || !news {
+        let frame = flood.frame().await;
+        match frame.get("data") {
+            Some(data) => news = data == "now",
+            None => {
+                assert_eq!((&frame["id"], frame["published"].is_object()), (&json!(next), true), "{frame}");
+                next += 1;
+            }
+        }
+    }
+}
