@@ -38,8 +38,10 @@ pub struct LimitsConfig {
     /// How many connections one address may have (IPv6: one /64). One more is refused with 429
     /// `too-many-connections`. Behind a proxy all clients have its address: name it in
     /// `proxy.trusted`, and the live reads of each client's own address are counted instead.
+    /// Without it: half of `connections`, so that no address can fill the node, and any number
+    /// from this machine itself.
     #[schemars(range(min = 1, max = 10_000_000))]
-    pub address_connections: u64,
+    pub address_connections: Option<u64>,
 
     /// How many live reads (streams, WebSockets, long-polls) one user may have: the `sub` of a
     /// token. One more is refused with 429 `too-many-connections`.
@@ -97,7 +99,7 @@ impl Default for LimitsConfig {
             channel_bytes: 255,
             connection_channels: 1_000,
             connections: None,
-            address_connections: 10_000,
+            address_connections: None,
             user_connections: 1_000,
             accept_rate: 2_000,
             publish_rate: 100,

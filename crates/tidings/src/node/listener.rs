@@ -10,12 +10,12 @@ use tidings_doors::http::accepted::{Accepted, Hold};
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::sync::watch;
 
-use crate::config::{Config, count};
+use crate::config::Config;
 
 use super::admission::{Admission, Pace, Place};
 use super::certificates::Certificates;
 use super::proxy_header;
-use super::settings::{connections_max, times};
+use super::settings::{connections_max, connections_of, times};
 
 /// A bound socket.
 pub(super) struct Listener {
@@ -122,7 +122,7 @@ impl Serving {
                 return;
             }
         };
-        let most = count(config.limits.address_connections);
+        let most = connections_of(&config, address);
         drop(config);
         let Some((peer, places)) = self.admission.admit(place, address, most, &proxies) else { return };
         let hold = Hold { drain: self.drain.subscribe(), places: Box::new(places) };

@@ -35,7 +35,7 @@ pub(super) fn doors(config: &Config, hub: Hub, addresses: Arc<Seats<IpAddr>>) ->
         batch_messages: count(config.limits.batch_messages),
         connection_channels: count(config.limits.connection_channels),
         addresses,
-        address_connections: count(config.limits.address_connections),
+        address_connections: address_connections(config),
         proxies: config.proxy.proxies(),
         deflate: config.websocket.deflate,
         echo: config.dev,
@@ -54,6 +54,20 @@ pub(super) fn connections_max(config: &Config) -> usize {
     // What is left is for those who are refused.
     let fit = fit - fit / 16;
     config.limits.connections.map_or(fit, |connections| count(connections).min(fit))
+}
+
+/// How many connections an address may have, where nothing says that it is this machine's.
+fn address_connections(config: &Config) -> usize {
+    config.limits.address_connections.map_or_else(|| connections_max(config).div_ceil(2), count)
+}
+
+/// How many connections this address may have.
+pub(super) fn connections_of(config: &Config, address: IpAddr) -> usize {
+    match config.limits.address_connections {
+        // A proxy that nobody named, or a test.
+        None if address.to_canonical().is_loopback() => usize::MAX,
+        _ => address_connections(config),
+    }
 }
 
 fn cors(config: &Config) -> Cors {

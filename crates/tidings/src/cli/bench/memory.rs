@@ -5,6 +5,7 @@ use std::time::Duration;
 use clap::ValueEnum;
 use serde::Serialize;
 
+use super::certificate::Certificate;
 use super::child::Child;
 use super::load::{Goal, Load};
 use super::plan::{Plan, Server};
@@ -40,6 +41,9 @@ pub struct Args {
     /// The channel.
     #[arg(long, default_value = "durable:bench")]
     channel: String,
+    /// Over TLS, with a certificate for the occasion (needs `openssl`).
+    #[arg(long, conflicts_with = "floor")]
+    tls: bool,
     /// Measure the bare epoll loop instead of a node.
     #[arg(long)]
     floor: bool,
@@ -59,6 +63,11 @@ enum Kinds {
     Both,
 }
 
+/// What `--dev` has, which does not speak TLS of itself.
+const NAMESPACE: &str = "[auth]\napi_keys = [\"sk_bench\"]\n[namespaces.durable]\ndelivery = \"at-least-once\"\n\
+    subscribe = \"public\"\n";
+const KEY: &str = "sk_bench";
+
 /// Everything that was found, as `--json` prints it.
 #[derive(Debug, Serialize)]
 pub struct Report {
@@ -70,6 +79,8 @@ pub struct Report {
     pub connections: usize,
     /// Messages that each got.
     pub messages: u64,
+    /// Whether over TLS.
+    pub tls: bool,
     /// Seconds that they idled.
     pub idle_s: f64,
     /// One for each transport.
@@ -113,6 +124,7 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
         server: if args.floor { "floor" } else { "tidings" },
         connections: args.connections,
         messages: args.messages,
+        tls: args.tls,
         idle_s: args.idle,
         kinds,
         at_most_bytes: args.at_most,
@@ -131,9 +143,19 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
 fn measure(args: &Args, transport: Transport) -> anyhow::Result<Kind> {
     let mut progress = Progress::new();
     progress.title(format!("{transport:?}").to_lowercase());
-    let child = if args.floor { Child::floor(300, false)? } else { Child::tidings()? };
+    let certificate = args.tls.then(Certificate::make).transpose()?;
+    let child = match &certificate {
+        Some(certificate) => {
+            let (tls, files) = certificate.files();
+            Child::configured(&format!("{NAMESPACE}{tls}"), &files)?
+        }
+        None if args.floor => Child::floor(300, false)?,
+        None => Child::tidings()?,
+    };
+    let mut server = Server::local(child.address(), certificate.is_some().then(|| KEY.to_owned()));
+    server.tls = certificate.map(|made| made.client(None)).transpose()?;
     let plan = Plan {
-        server: Server::local(child.address(), None),
+        server,
         channels: vec![args.channel.clone()],
         subscribers: args.connections,
         window: 1,

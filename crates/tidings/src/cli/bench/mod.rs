@@ -6,6 +6,7 @@
 //! read what it prints.
 
 mod attacks;
+mod certificate;
 mod child;
 mod clock;
 mod compare;

@@ -22,9 +22,9 @@ mod wire;
 
 use std::time::Duration;
 
+use super::certificate::Certificate;
 use super::{failure, limits};
 use list::{ALL, Attack};
-use node::Certificate;
 use table::Report;
 use trial::Trial;
 

@@ -7,13 +7,14 @@ use std::time::Duration;
 use tokio::runtime::Runtime;
 use tokio_rustls::TlsConnector;
 
+use super::super::certificate::Certificate;
 use super::super::process::{Snapshot, resident_bytes};
 use super::super::progress::Progress;
 use super::arena::Arena;
 use super::beside::Beside;
 use super::jwks::Endpoint;
 use super::list::{Attack, On};
-use super::node::{self, Certificate, KEY, SECRET};
+use super::node::{self, KEY, SECRET};
 use super::table::Row;
 use super::tokens::Tokens;
 
