@@ -7,7 +7,7 @@ use std::convert::Infallible;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use axum::Router;
@@ -19,6 +19,9 @@ use hyper::body::Incoming;
 use hyper::server::conn::http2;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use parking_lot::Mutex;
+use slab::Slab;
+use tokio::time::Instant;
 use tower_service::Service;
 
 use crate::http::accepted::{Accepted, Hold};
@@ -34,29 +37,38 @@ const REPLY_BUFFER_BYTES: usize = 16 * 1024;
 /// What may be on its way in one request's body, and in all of a connection.
 const REQUEST_WINDOW_BYTES: u32 = 256 * 1024;
 const CONNECTION_WINDOW_BYTES: u32 = 1024 * 1024;
+/// What of a reply hyper is given at once.
+const PIECE_BYTES: usize = 16 * 1024;
 /// After so much silence the peer is asked whether it lives.
 const PING_EVERY: Duration = Duration::from_secs(20);
 /// And is taken for dead after so long. Long, since the answer waits behind what a slow line still has to carry.
 const PONG_WAIT: Duration = Duration::from_secs(30);
 
-/// The requests of a connection: how many have come, and how many are not answered in full.
+/// The requests of a connection.
 #[derive(Default)]
 struct Requests {
     came: AtomicUsize,
-    open: AtomicUsize,
+    /// Those that are not answered in full: since when each waits for the peer to take what it was given last.
+    open: Mutex<Slab<Option<Instant>>>,
 }
 
 /// One request that is not answered in full.
-struct OpenRequest(Arc<Requests>);
+struct OpenRequest {
+    requests: Arc<Requests>,
+    key: usize,
+}
 
 /// The body of a reply, with the request that it answers.
 struct Reply {
     body: Body,
-    _request: OpenRequest,
+    /// What is left of a frame. It is given in pieces, so that a slow peer is told from one that takes nothing.
+    rest: Bytes,
+    request: OpenRequest,
 }
 
 /// Serves one connection until it ends: the peer goes, is dead, or has been
-/// idle for `idle` to twice that. When the node drains the peer is told to come no more
+/// idle for `idle` to twice that, or takes nothing of a reply for `max_lag` to
+/// one and a half of it. When the node drains the peer is told to come no more
 /// (GOAWAY), and the connection ends with its last reply.
 pub(super) async fn serve(socket: Socket, accepted: Accepted) {
     let Accepted { router, peer, times, hold: Hold { mut drain, places: _places } } = accepted;
@@ -77,16 +89,23 @@ pub(super) async fn serve(socket: Socket, accepted: Accepted) {
         }
     });
     let mut idle = std::pin::pin!(requests.idle(times.idle));
+    let mut stuck = std::pin::pin!(requests.stuck(times.max_lag));
     let mut ending = false;
     let served = std::future::poll_fn(|cx| {
         if !ending && (leaving.as_mut().poll(cx).is_ready() || idle.as_mut().poll(cx).is_ready()) {
             ending = true;
             connection.as_mut().graceful_shutdown();
         }
-        connection.as_mut().poll(cx)
+        if stuck.as_mut().poll(cx).is_ready() {
+            return Poll::Ready(None);
+        }
+        connection.as_mut().poll(cx).map(Some)
     });
-    if let Err(error) = served.await {
-        tracing::debug!(%error, "an HTTP/2 connection broke off");
+    match served.await {
+        Some(Ok(())) => {}
+        Some(Err(error)) => tracing::debug!(%error, "an HTTP/2 connection broke off"),
+        // hyper cannot end one reply of it alone.
+        None => tracing::debug!("an HTTP/2 connection is let go: its peer takes nothing of a reply"),
     }
 }
 
@@ -116,7 +135,7 @@ async fn reply(
         request.headers_mut().insert(HOST, authority);
     }
     let response = router.call(request.map(Body::new)).await?;
-    Ok(response.map(|body| Body::new(Reply { body, _request: open })))
+    Ok(response.map(|body| Body::new(Reply { body, rest: Bytes::new(), request: open })))
 }
 
 impl Requests {
@@ -126,10 +145,22 @@ impl Requests {
         loop {
             tokio::time::sleep(time).await;
             let now = self.came.load(Ordering::Relaxed);
-            if now == came && self.open.load(Ordering::Relaxed) == 0 {
+            if now == came && self.open.lock().is_empty() {
                 return;
             }
             came = now;
+        }
+    }
+
+    /// Ready once the peer has taken nothing of a reply for some time, or up to one and a half of it.
+    async fn stuck(&self, time: Duration) {
+        loop {
+            tokio::time::sleep(time / 2).await;
+            let now = Instant::now();
+            let is_late = |since: &Option<Instant>| since.is_some_and(|since| since + time <= now);
+            if self.open.lock().iter().any(|(_, since)| is_late(since)) {
+                return;
+            }
         }
     }
 }
@@ -137,14 +168,21 @@ impl Requests {
 impl OpenRequest {
     fn new(requests: &Arc<Requests>) -> Self {
         requests.came.fetch_add(1, Ordering::Relaxed);
-        requests.open.fetch_add(1, Ordering::Relaxed);
-        OpenRequest(requests.clone())
+        let key = requests.open.lock().insert(None);
+        OpenRequest { requests: requests.clone(), key }
+    }
+
+    /// Notes that the peer has something to take, or that it has taken it.
+    fn waits(&self, since: Option<Instant>) {
+        if let Some(noted) = self.requests.open.lock().get_mut(self.key) {
+            *noted = since;
+        }
     }
 }
 
 impl Drop for OpenRequest {
     fn drop(&mut self) {
-        self.0.open.fetch_sub(1, Ordering::Relaxed);
+        self.requests.open.lock().try_remove(self.key);
     }
 }
 
@@ -156,15 +194,38 @@ impl http_body::Body for Reply {
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
-        Pin::new(&mut self.body).poll_frame(cx)
+        // hyper asks once there is room for more.
+        self.request.waits(None);
+        if self.rest.is_empty() {
+            match ready!(Pin::new(&mut self.body).poll_frame(cx)) {
+                Some(Ok(frame)) => match frame.into_data() {
+                    Ok(data) => self.rest = data,
+                    Err(frame) => return Poll::Ready(Some(Ok(frame))),
+                },
+                end => return Poll::Ready(end),
+            }
+        }
+        let length = self.rest.len().min(PIECE_BYTES);
+        let piece = self.rest.split_to(length);
+        // An event stream has an end of its own, and holds little until then.
+        if self.body.size_hint().upper().is_some() {
+            self.request.waits(Some(Instant::now()));
+        }
+        Poll::Ready(Some(Ok(Frame::data(piece))))
     }
 
     fn is_end_stream(&self) -> bool {
-        self.body.is_end_stream()
+        self.rest.is_empty() && self.body.is_end_stream()
     }
 
     fn size_hint(&self) -> SizeHint {
-        self.body.size_hint()
+        let (rest, of_body) = (self.rest.len() as u64, self.body.size_hint());
+        let mut hint = SizeHint::new();
+        hint.set_lower(of_body.lower() + rest);
+        if let Some(upper) = of_body.upper() {
+            hint.set_upper(upper + rest);
+        }
+        hint
     }
 }
 
@@ -184,5 +245,21 @@ mod tests {
         drop(stream);
         assert!(waits(75).await, "a request has come since the last look");
         assert!(!waits(150).await);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_peer_that_takes_nothing_of_one_reply_is_stuck() {
+        let requests = Arc::<Requests>::default();
+        let mut stuck = std::pin::pin!(requests.stuck(Duration::from_secs(30)));
+        let mut waits =
+            async |seconds| tokio::time::timeout(Duration::from_secs(seconds), stuck.as_mut()).await.is_err();
+        let (quiet, slow) = (OpenRequest::new(&requests), OpenRequest::new(&requests));
+        for _ in 0..10 {
+            slow.waits(Some(Instant::now()));
+            assert!(waits(25).await, "it takes something now and then, and the other has nothing to take");
+        }
+        quiet.waits(Some(Instant::now()));
+        drop(slow);
+        assert!(!waits(46).await);
     }
 }

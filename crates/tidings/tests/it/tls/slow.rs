@@ -103,3 +103,31 @@ async fn a_stream_of_http2_that_is_not_read_is_let_go_and_hinders_no_other() {
     });
     assert!(matches!(broken.await, Some(Err(_))));
 }
+
+/// A page is megabytes, and what one peer leaves unread of many would fill the node.
+#[tokio::test]
+async fn a_page_over_http2_that_is_not_read_ends_its_connection_and_a_slow_one_comes_whole() {
+    let secure = node("1s").await;
+    let (many, idle) = (secure.many().await, secure.many().await);
+    fill(&many).await;
+    let mut slow = many.get(ORDERS, &[]).await.body;
+    let mut unread = idle.get(ORDERS, &[]).await.body;
+    let mut read = 0;
+    let began = Instant::now();
+    while let Some(frame) = soon("a frame", http_body_util::BodyExt::frame(&mut slow)).await {
+        read += frame.unwrap().into_data().unwrap().len();
+        if began.elapsed() < Duration::from_secs(4) {
+            sleep(Duration::from_millis(200)).await;
+        }
+    }
+    assert!(read > 7_000_000, "{read} bytes");
+    let end = soon("the end", async {
+        loop {
+            match http_body_util::BodyExt::frame(&mut unread).await {
+                Some(Ok(_)) => {}
+                other => break other,
+            }
+        }
+    });
+    assert!(matches!(end.await, Some(Err(_))), "it is cut off");
+}
