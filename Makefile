@@ -17,6 +17,7 @@ outside: ## only the tests from outside, against a debug build
 	CARGO_TARGET_DIR=target cargo build --workspace --all-targets
 	scripts/with-node target/debug/tidings scripts/test-outside
 	TIDINGS_WEBSOCKET__DEFLATE=true scripts/with-node target/debug/tidings scripts/test-compressed
+	scripts/test-secure target/debug/tidings
 
 prove: ## the long proofs; results go to proofs/
 	scripts/setup-tests

@@ -15,8 +15,8 @@ const ARGS = ['--disable-gpu', '--disable-quic', '--no-first-run', '--disable-ba
 export const launch = () => chromium.launch({ executablePath, headless: true, args: ARGS });
 
 /** A page and all that it complains of. */
-export async function open(browser, url) {
-  const page = await browser.newPage({ viewport: { width: 1280, height: 900 } });
+export async function open(browser, url, options = {}) {
+  const page = await browser.newPage({ viewport: { width: 1280, height: 900 }, ...options });
   page.setDefaultTimeout(30_000);
   const complaints = [];
   page.on('console', (line) => ['error', 'warning'].includes(line.type()) && complaints.push(line.text()));
