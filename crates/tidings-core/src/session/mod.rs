@@ -181,6 +181,12 @@ impl Session {
     pub fn take_over(&self, subscription: &mut Subscription) -> Result<()> {
         if subscription.user() != self.user() {
             subscription.sits_on(self.seat()?);
+            let settings = self.hub.settings.get();
+            // Who was nobody until now is somebody in each channel that it reads.
+            subscription.enter(|channel| {
+                let namespace = settings.policy.of(channel).ok()?;
+                self.enter(channel, &namespace)
+            });
         }
         subscription.ends_with(self);
         Ok(())

@@ -181,6 +181,13 @@ impl Subscription {
         self.seat = seat;
     }
 
+    /// Makes the user present in each channel.
+    pub(super) fn enter(&mut self, member: impl Fn(&Channel) -> Option<Member>) {
+        for (reader, place) in self.readers.iter().zip(&mut self.members) {
+            *place = reader.as_ref().and_then(|reader| member(reader.channel()));
+        }
+    }
+
     /// Ends with the token of this session from now on.
     pub(super) fn ends_with(&mut self, session: &Session) {
         self.identity = session.identity().clone();

@@ -296,6 +296,20 @@ async fn presence_comes_with_its_changes() {
 }
 
 #[tokio::test]
+async fn who_takes_a_token_later_is_present_from_then_on() {
+    let plan = TestNode::new().namespace("lobby", |n| n.set("presence = true"));
+    let node = plan.run().await;
+    let mut socket = node.connect(None).await;
+    socket.subscribe("lobby:1").await;
+    let ask = json!({ "id": "who", "presence": { "channel": "lobby:1" } });
+    assert_eq!(socket.call(ask.clone()).await["presence"]["count"], 0);
+    let alice = token("alice", 60, json!({ "subscribe": [], "publish": [] }));
+    socket.call(json!({ "id": 1, "refresh": { "token": alice } })).await;
+    let here = socket.call(ask).await;
+    assert_eq!(here["presence"]["members"][0]["user"], "alice", "{here}");
+}
+
+#[tokio::test]
 async fn the_subprotocol_is_agreed_where_it_is_offered() {
     let node = node().await;
     for (offered, agreed) in [
