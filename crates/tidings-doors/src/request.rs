@@ -1,13 +1,14 @@
 //! A request's head, as the doors read it.
 
 use http::header::{HeaderMap, HeaderValue, ORIGIN};
-use http::{Extensions, Method};
+use http::{Extensions, Method, Version};
 
 use crate::http::query::Query;
 
 /// The head of a request, without its body.
 pub(crate) struct Request {
     pub(crate) method: Method,
+    pub(crate) version: Version,
     pub(crate) headers: HeaderMap,
     pub(crate) query: Query,
     pub(crate) extensions: Extensions,
@@ -18,7 +19,16 @@ impl Request {
     pub(crate) fn split<B>(request: http::Request<B>) -> (Self, B) {
         let (parts, body) = request.into_parts();
         let query = Query::parse(parts.uri.query());
-        (Request { method: parts.method, headers: parts.headers, query, extensions: parts.extensions }, body)
+        (
+            Request {
+                method: parts.method,
+                version: parts.version,
+                headers: parts.headers,
+                query,
+                extensions: parts.extensions,
+            },
+            body,
+        )
     }
 
     /// Where a browser resumes; an empty header is none.

@@ -109,7 +109,10 @@ async fn crowded(doors: &Doors, request: http::Request<Body>, code: Code) -> Res
         Transport::Sse => sse::refuse(doors, &request, &[], error),
         _ => Problem::from(error).into_response(),
     };
-    reply.headers_mut().insert(CONNECTION, http::HeaderValue::from_static("close"));
+    // A connection of HTTP/2 has no such header, and ends all the same.
+    if request.version != Version::HTTP_2 {
+        reply.headers_mut().insert(CONNECTION, http::HeaderValue::from_static("close"));
+    }
     reply
 }
 

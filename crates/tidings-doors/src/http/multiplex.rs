@@ -92,7 +92,9 @@ pub(super) async fn serve(socket: Socket, accepted: Accepted) {
     let mut stuck = std::pin::pin!(requests.stuck(times.max_lag));
     let mut ending = false;
     let served = std::future::poll_fn(|cx| {
-        if !ending && (leaving.as_mut().poll(cx).is_ready() || idle.as_mut().poll(cx).is_ready()) {
+        // A connection that is one too many is to hear so once.
+        let is_told = peer.refused.is_some() && requests.came.load(Ordering::Relaxed) > 0;
+        if !ending && (is_told || leaving.as_mut().poll(cx).is_ready() || idle.as_mut().poll(cx).is_ready()) {
             ending = true;
             connection.as_mut().graceful_shutdown();
         }

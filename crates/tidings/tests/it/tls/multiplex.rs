@@ -165,3 +165,22 @@ async fn presence_counts_the_streams_of_a_connection() {
     })
     .await;
 }
+
+#[tokio::test]
+async fn a_connection_too_many_hears_so_once_and_ends() {
+    let plan = TestNode::new().namespace("orders", |n| n).set("limits.connections = 1");
+    let secure = Secure::run(plan).await;
+    let first = secure.many().await;
+    first.publish("orders:1", 1).await;
+    let second = secure.many().await;
+    let answer = second.get(ORDERS, &[]).await;
+    assert_eq!((answer.status, answer.json().await["code"].as_str()), (503, Some("overloaded")));
+    let mut send = second.0.clone();
+    let ended = async {
+        while send.ready().await.is_ok() {
+            tokio::time::sleep(Duration::from_millis(10)).await
+        }
+    };
+    soon("the end", ended).await;
+    first.publish("orders:1", 2).await;
+}
