@@ -74,13 +74,16 @@ pub fn text(out: &mut BytesMut, text: &str) {
 
 /// The bytes that [`text`] appends.
 pub fn text_len(text: &str) -> usize {
-    // RFC 8259 section 7, as serde_json has it: two bytes where there is a short form, else six.
-    let more = |byte: &u8| match byte {
-        b'"' | b'\\' | 0x08 | 0x09 | 0x0a | 0x0c | 0x0d => 1,
-        0..0x20 => 5,
-        _ => 0,
+    // RFC 8259 section 7, as serde_json has it: two bytes where there is a short form, else six. Without a branch and
+    // in small sums, which a processor counts sixteen at a time: a page may have megabytes of text.
+    let more = |byte: &u8| {
+        let is_control = u8::from(*byte < 0x20);
+        let is_short = u8::from(matches!(*byte, 0x08 | 0x09 | 0x0a | 0x0c | 0x0d));
+        let is_quoted = u8::from(*byte == b'"') + u8::from(*byte == b'\\');
+        5 * is_control - 4 * is_short + is_quoted
     };
-    text.len() + 2 + text.as_bytes().iter().map(more).sum::<usize>()
+    let sums = text.as_bytes().chunks(u8::MAX as usize / 5).map(|part| part.iter().map(more).sum::<u8>());
+    text.len() + 2 + sums.map(usize::from).sum::<usize>()
 }
 
 /// RFC 3339 with milliseconds.

@@ -60,7 +60,7 @@ pub(super) trait Talk: Send + 'static {
 
 /// Frames of a client that are answered in one go. The other connections of the thread have their turn then, and so
 /// have this one's messages.
-const REQUESTS_A_TURN: usize = 32;
+const REQUESTS_A_TURN: usize = 4;
 
 impl<T: Talk> Stream<T> {
     pub(super) fn new(pump: Pump, talk: T, open: Open) -> Self {
