@@ -1,5 +1,6 @@
 //! Messages and gaps as JSON, the same on every transport.
 
+use std::borrow::Cow;
 use std::fmt::Write as _;
 use std::time::{Duration, UNIX_EPOCH};
 
@@ -52,13 +53,19 @@ pub fn data(out: &mut BytesMut, message: &Message) {
     let bytes = &message.payload.bytes;
     match message.payload.kind {
         Kind::Json => out.put_slice(bytes),
-        Kind::Text => text(out, &String::from_utf8_lossy(bytes)),
+        Kind::Text => text(out, &readable(bytes)),
         Kind::Bytes => {
             out.put_u8(b'"');
             base64(out, bytes);
             out.put_u8(b'"');
         }
     }
+}
+
+/// Bytes that were checked to be UTF-8 when they came, as text.
+pub fn readable(bytes: &[u8]) -> Cow<'_, str> {
+    // The lossy way looks at one character after the other, which is an order slower.
+    std::str::from_utf8(bytes).map_or_else(|_| String::from_utf8_lossy(bytes), Cow::Borrowed)
 }
 
 /// Appends bytes as base64 (RFC 4648 section 4, padded).

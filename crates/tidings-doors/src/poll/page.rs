@@ -65,7 +65,7 @@ impl Page {
                     Kind::Json => message.payload.bytes.len(),
                     Kind::Bytes => message.payload.bytes.len().div_ceil(3) * 4 + 2,
                     // To write 8 MiB only to count them would hold the thread for many milliseconds.
-                    Kind::Text => wire::text_len(&String::from_utf8_lossy(&message.payload.bytes)),
+                    Kind::Text => wire::text_len(&wire::readable(&message.payload.bytes)),
                 };
                 (scratch.len() + data + 1) as u64
             })
