@@ -2,7 +2,6 @@
 //!
 //! The tests of each crate run its targets over the corpus in `fuzz/corpus`; `scripts/fuzz` lets a
 //! fuzzer look for more. fuzz/README.md says how.
-#![allow(clippy::missing_panics_doc, reason = "to panic is what a target is for")]
 
 use std::path::{Path, PathBuf};
 

@@ -1,5 +1,4 @@
 //! Fuzz targets of the configuration. See `tidings_core::fuzzing`.
-#![allow(clippy::missing_panics_doc, reason = "to panic is what a target is for")]
 
 use std::ffi::OsString;
 use std::os::unix::ffi::OsStringExt as _;

@@ -74,6 +74,7 @@ async fn cost(tls: bool, connect: impl AsyncFn(&Authority, std::net::SocketAddr)
 }
 
 #[tokio::test]
+// No check: it prints what docs/benchmarks.md quotes, idles for half a minute, and takes a fixed port.
 #[ignore = "a measurement: cargo test -p tidings --test it -- --ignored --nocapture memory"]
 async fn an_idle_reader_over_tls() {
     for (name, request) in [("WebSocket", upgrade(ORDERS)), ("SSE", event_stream())] {
