@@ -62,6 +62,20 @@ pub struct Draft {
     pub from: Option<Arc<str>>,
 }
 
+impl Draft {
+    /// An entry of a log of the server's own: the newest JSON of its key is what holds.
+    pub(crate) fn of_key(key: String, json: String) -> Self {
+        Draft {
+            id: key.as_str().into(),
+            once: Once::No,
+            event: None,
+            key: Some(key.into()),
+            payload: Payload { kind: Kind::Json, bytes: Bytes::from(json) },
+            from: None,
+        }
+    }
+}
+
 /// A message in its place in a log.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Message {

@@ -16,7 +16,6 @@ use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::Duration;
 
-use bytes::Bytes;
 use parking_lot::Mutex;
 use serde::{Deserialize, Serialize};
 use tokio::sync::Notify;
@@ -25,7 +24,7 @@ use crate::broker::{AppendError, Broker, answer_append};
 use crate::clock::Clock;
 use crate::error::Result;
 use crate::feed::Bell;
-use crate::log::{Below, Channel, Draft, Kind, Message, Once, Payload, Retain, Rules};
+use crate::log::{Below, Channel, Draft, Message, Retain, Rules};
 use crate::session::Client;
 
 use fold::{Fold, Folds};
@@ -226,14 +225,7 @@ impl Shared {
     }
 
     async fn write(&self, channel: &Channel, key: String, data: String) -> Result<u64, AppendError> {
-        let draft = Draft {
-            id: key.as_str().into(),
-            once: Once::No,
-            event: None,
-            key: Some(key.into()),
-            payload: Payload { kind: Kind::Json, bytes: Bytes::from(data) },
-            from: None,
-        };
+        let draft = Draft::of_key(key, data);
         let appended = answer_append(self.broker.append(channel, vec![draft], &RULES)).await?;
         Ok(appended.first().map_or(0, |one| one.position.epoch))
     }

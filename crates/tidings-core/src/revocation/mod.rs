@@ -10,7 +10,6 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use bytes::Bytes;
 use futures_util::StreamExt;
 use parking_lot::{Mutex, RwLock};
 use serde::{Deserialize, Serialize};
@@ -21,7 +20,7 @@ use crate::broker::{Broker, BrokerError, answer, answer_append};
 use crate::clock::Clock;
 use crate::error::{Code, Error, Result};
 use crate::feed::Bell;
-use crate::log::{Below, Channel, Draft, Kind, Limit, Message, Once, Payload, Retain, Rules, Start};
+use crate::log::{Below, Channel, Draft, Limit, Message, Retain, Rules, Start};
 use crate::session::Client;
 
 use table::{Entry, Table};
@@ -158,14 +157,7 @@ impl Revocations {
         let ended = self.apply(&record)?;
         // A struct of strings and numbers always serialises.
         let data = serde_json::to_string(&record).unwrap_or_default();
-        let draft = Draft {
-            id: key.as_str().into(),
-            once: Once::No,
-            event: None,
-            key: Some(key.into()),
-            payload: Payload { kind: Kind::Json, bytes: Bytes::from(data) },
-            from: None,
-        };
+        let draft = Draft::of_key(key, data);
         let appended = answer_append(self.broker.append(&log(), vec![draft], &RULES)).await;
         appended.map_err(|stopped| {
             let stored = stopped.error.stored();
