@@ -14,6 +14,7 @@ pub(crate) mod refusal;
 pub mod takeover;
 pub mod tls;
 mod unread;
+mod waiting;
 
 use http::header::{ACCEPT, CONNECTION, HeaderMap, HeaderName, UPGRADE};
 

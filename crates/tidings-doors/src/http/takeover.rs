@@ -36,9 +36,10 @@ use tokio::time::Instant;
 use tower_service::Service;
 use tracing::Instrument;
 
-use super::accepted::{Accepted, Hold, Times};
+use super::accepted::{Accepted, Hold};
 use super::refusal::{self, HEAD_BYTES_MAX, Refused};
 use super::unread::Unread;
+use super::waiting::Waiting;
 use crate::stream::{Deadline, Line, Socket};
 
 /// A connection's place for a door that wants its socket. In the extensions of each request.
@@ -107,6 +108,13 @@ impl Slot {
         self.0.busy.store(true, Ordering::Relaxed);
         self.0.owed.store(true, Ordering::Relaxed);
         self.may_lag(u64::try_from(self.0.max_lag.as_millis()).unwrap_or(u64::MAX));
+    }
+
+    /// How many requests came before, and whether the next has begun; `None` while one is being answered.
+    pub(super) fn between_requests(&self) -> Option<(u64, bool)> {
+        let is_answering = self.0.owed.load(Ordering::Relaxed) || self.0.busy.load(Ordering::Relaxed);
+        (!is_answering)
+            .then(|| (self.0.requests.load(Ordering::Relaxed), self.0.begun.load(Ordering::Relaxed)))
     }
 
     /// Takes the connection's socket: `job` runs with it, in a task of its own, and the request is
@@ -244,45 +252,6 @@ async fn answer(
         response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
     }
     Ok(response.map(|body| Answer { body, slot }))
-}
-
-/// The wait for the next request.
-struct Waiting {
-    times: Times,
-    /// Since when it lasts.
-    since: Option<Instant>,
-    /// The requests before it, and whether it has begun.
-    state: (u64, bool),
-    deadline: Deadline,
-    is_over: bool,
-}
-
-impl Waiting {
-    fn new(times: Times) -> Self {
-        Waiting { times, since: None, state: (0, false), deadline: Deadline::default(), is_over: false }
-    }
-
-    /// Ready once the next request has taken too long to come, or to come whole.
-    fn poll(&mut self, cx: &mut Context<'_>, slot: &Slot) -> Poll<()> {
-        if slot.0.owed.load(Ordering::Relaxed) || slot.0.busy.load(Ordering::Relaxed) {
-            self.since = None;
-            return Poll::Pending;
-        }
-        let has_begun = slot.0.begun.load(Ordering::Relaxed);
-        let state = (slot.0.requests.load(Ordering::Relaxed), has_begun);
-        let now = Instant::now();
-        if state != self.state || self.since.is_none() {
-            (self.since, self.state) = (Some(now), state);
-        }
-        let time = if has_begun { self.times.head } else { self.times.idle };
-        let at = self.since.unwrap_or(now) + time;
-        self.is_over = self.deadline.poll(cx, now, at).is_ready();
-        if self.is_over { Poll::Ready(()) } else { Poll::Pending }
-    }
-
-    fn is_over(&self) -> bool {
-        self.is_over
-    }
 }
 
 /// The body of an answer, which tells when hyper has all of it.
