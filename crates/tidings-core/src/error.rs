@@ -7,6 +7,8 @@
 
 use std::fmt;
 
+use crate::log::Cursor;
+
 /// What a failed operation tells its caller.
 #[derive(Debug, thiserror::Error)]
 #[error("{code}: {detail}")]
@@ -19,6 +21,8 @@ pub struct Error {
     pub stored: Option<Stored>,
     /// Milliseconds after which to try again, where this case knows it better than [`Code::retry`].
     pub retry_ms: Option<u64>,
+    /// Where the channel of the request ends, where that is why it was refused.
+    pub end: Option<Cursor>,
 }
 
 /// Whether a failed write took effect. Decides if a retry needs an idempotency key.
@@ -68,6 +72,8 @@ pub enum Code {
     BadRequest,
     /// The body of a revocation is not one.
     BadRevocation,
+    /// What a channel is to be created with cannot be understood.
+    BadTerms,
     /// A `text/plain` body is not UTF-8.
     BadText,
     /// A credential was sent and is not valid.
@@ -76,6 +82,8 @@ pub enum Code {
     BodyIncomplete,
     /// The broker does not answer.
     BrokerUnavailable,
+    /// The channel is closed.
+    ChannelClosed,
     /// The node is shutting down.
     Draining,
     /// The credential is valid and lacks the right.
@@ -114,6 +122,8 @@ pub enum Code {
     TooManyChannels,
     /// This user, or this address, has as many connections as it may.
     TooManyConnections,
+    /// Nobody created the channel, and its namespace wants that.
+    UnknownChannel,
     /// No namespace of this name is declared.
     UnknownNamespace,
     /// The request target is longer than 16 KiB.
@@ -122,7 +132,7 @@ pub enum Code {
 
 impl Code {
     /// Every code, in the order of the alphabet.
-    pub const ALL: [Code; 37] = [
+    pub const ALL: [Code; 40] = [
         Code::AlreadySubscribed,
         Code::BadBatch,
         Code::BadChannel,
@@ -135,10 +145,12 @@ impl Code {
         Code::BadQuery,
         Code::BadRequest,
         Code::BadRevocation,
+        Code::BadTerms,
         Code::BadText,
         Code::BadToken,
         Code::BodyIncomplete,
         Code::BrokerUnavailable,
+        Code::ChannelClosed,
         Code::Draining,
         Code::Forbidden,
         Code::HeadTooLarge,
@@ -158,6 +170,7 @@ impl Code {
         Code::TooLarge,
         Code::TooManyChannels,
         Code::TooManyConnections,
+        Code::UnknownChannel,
         Code::UnknownNamespace,
         Code::UriTooLong,
     ];
@@ -177,10 +190,12 @@ impl Code {
             Code::BadQuery => "bad-query",
             Code::BadRequest => "bad-request",
             Code::BadRevocation => "bad-revocation",
+            Code::BadTerms => "bad-terms",
             Code::BadText => "bad-text",
             Code::BadToken => "bad-token",
             Code::BodyIncomplete => "body-incomplete",
             Code::BrokerUnavailable => "broker-unavailable",
+            Code::ChannelClosed => "channel-closed",
             Code::Draining => "draining",
             Code::Forbidden => "forbidden",
             Code::HeadTooLarge => "head-too-large",
@@ -200,6 +215,7 @@ impl Code {
             Code::TooLarge => "too-large",
             Code::TooManyChannels => "too-many-channels",
             Code::TooManyConnections => "too-many-connections",
+            Code::UnknownChannel => "unknown-channel",
             Code::UnknownNamespace => "unknown-namespace",
             Code::UriTooLong => "uri-too-long",
         }
@@ -220,7 +236,9 @@ impl Code {
             | Code::BadQuery
             | Code::BadRequest
             | Code::BadRevocation
+            | Code::BadTerms
             | Code::BadText
+            | Code::ChannelClosed
             | Code::HeadTooLarge
             | Code::MethodNotAllowed
             | Code::NotFound
@@ -234,6 +252,7 @@ impl Code {
             | Code::PresenceOff
             | Code::TlsRequired
             | Code::TokenExpired
+            | Code::UnknownChannel
             | Code::UnknownNamespace => Retry::AfterChange,
             Code::BodyIncomplete | Code::Lagged => Retry::After(0),
             Code::BrokerUnavailable | Code::Draining | Code::KeysUnavailable => Retry::After(2_000),
@@ -261,10 +280,14 @@ impl Code {
             Code::BadRevocation => {
                 "send {\"user\":…} or {\"jti\":…}, and `until` in seconds since 1970 or as RFC 3339 in UTC"
             }
+            Code::BadTerms => {
+                "send {\"retain\":{\"messages\":…,\"age\":\"24h\"},\"ttl\":\"7days\"}, each of them optional"
+            }
             Code::BadText => "send UTF-8, or another Content-Type than text/plain to publish bytes",
             Code::BadToken => "get a new token, or send none",
             Code::BodyIncomplete => "send the body again, with the same Idempotency-Key",
             Code::BrokerUnavailable => "try again in a moment, with the same Idempotency-Key",
+            Code::ChannelClosed => "publish to another channel; what was published can still be read",
             Code::Draining => {
                 "connect again: another node, or this one once restarted, continues at your cursor"
             }
@@ -294,6 +317,7 @@ impl Code {
                 "ask for at most 100 channels in one request, and for more on several connections"
             }
             Code::TooManyConnections => "close others first, or share one among your tabs",
+            Code::UnknownChannel => "create it first, with PUT and an API key that may administer",
             Code::UnknownNamespace => "declare [namespaces.NAME] in the configuration",
             Code::UriTooLong => "keep the request target under 16 KiB",
         }
@@ -309,19 +333,27 @@ impl fmt::Display for Code {
 impl Error {
     /// An error of this code, with the sentence that describes this case.
     pub fn new(code: Code, detail: impl Into<String>) -> Self {
-        Error { code, detail: detail.into(), stored: None, retry_ms: None }
+        Error { code, detail: detail.into(), stored: None, retry_ms: None, end: None }
     }
 
     /// The same error once more, for another message that shared its fate.
     #[must_use]
     pub fn again(&self) -> Self {
-        Error { code: self.code, detail: self.detail.clone(), stored: self.stored, retry_ms: self.retry_ms }
+        let Error { code, ref detail, stored, retry_ms, ref end } = *self;
+        Error { code, detail: detail.clone(), stored, retry_ms, end: end.clone() }
     }
 
     /// The same error, which passes after so many milliseconds.
     #[must_use]
     pub fn after(mut self, ms: u64) -> Self {
         self.retry_ms = Some(ms);
+        self
+    }
+
+    /// The same error, which says where the channel ends.
+    #[must_use]
+    pub fn ends_at(mut self, end: Cursor) -> Self {
+        self.end = Some(end);
         self
     }
 

@@ -4,6 +4,7 @@
 //! It knows no other door, no broker and no feed; rights, limits and positions
 //! are the session's.
 
+mod channel;
 mod entrance;
 #[cfg(any(test, feature = "fuzzing"))]
 pub mod fuzzing;

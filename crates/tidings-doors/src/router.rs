@@ -23,7 +23,9 @@ use crate::http::credentials::credentials;
 use crate::http::peer::Peer;
 use crate::http::problem::{Counted, Problem};
 use crate::http::refusal::{Refused, TARGET_BYTES_MAX};
-use crate::{Doors, Entrance, Request, item, poll, presence, publish, revocation, sse, websocket};
+use crate::{
+    Doors, Entrance, Request, channel as life, item, poll, presence, publish, revocation, sse, websocket,
+};
 
 /// The names in a path, if they are text.
 type Path = std::result::Result<RawPathParams, RawPathParamsRejection>;
@@ -138,7 +140,18 @@ async fn channel(State(doors): State<Arc<Doors>>, path: Path, request: http::Req
                 Err(error) => Problem::from(error).into_response(),
             }
         }
-        _ => Problem::method_not_allowed("GET, HEAD, POST, OPTIONS").into_response(),
+        Method::PUT | Method::DELETE => {
+            let done = async {
+                let channel = item::channel(name(&path))?;
+                let session = open(&doors, &request, std::slice::from_ref(&channel)).await?;
+                match request.method {
+                    Method::PUT => life::create(&session, doors.body_idle, body, &channel).await,
+                    _ => life::delete(&session, &channel).await,
+                }
+            };
+            answer(done.await)
+        }
+        _ => Problem::method_not_allowed("GET, HEAD, POST, PUT, DELETE, OPTIONS").into_response(),
     }
 }
 

@@ -89,6 +89,11 @@ impl Session {
             asked.iter().map(|(channel, rules, start, _)| answer(broker.find(channel, *start, rules)));
         let finds: Vec<_> = finds.collect();
         let found: Vec<Found> = stream::iter(finds).buffered(ASKED_AT_ONCE).try_collect().await?;
+        let missing =
+            asked.iter().zip(&found).find(|((_, rules, ..), found)| !rules.implicit && !found.created);
+        if let Some(((channel, ..), _)) = missing {
+            return Err(Error::new(Code::UnknownChannel, format!("nobody created the channel `{channel}`")));
+        }
         let places = asked.into_iter().zip(found).map(|((channel, rules, start, namespace), found)| {
             let from_cursor = matches!(start, Start::After(_) | Start::Unreadable);
             let recovered = from_cursor.then_some(found.gap.is_none());

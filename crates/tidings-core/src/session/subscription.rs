@@ -37,6 +37,8 @@ pub struct Subscription {
     /// Bit by bit: readers that may have something.
     ready: SmallVec<[u64; 1]>,
     turn: u32,
+    /// Readers whose channel is closed, and who told so.
+    ended: usize,
     max_lag_ms: u64,
     /// Whose read it is.
     identity: Identity,
@@ -77,6 +79,8 @@ pub struct Batch {
 pub enum End {
     /// Its token expired or was revoked, or its credentials are accepted no more.
     Expired,
+    /// All its channels are closed, and everything in them, with the end, has begun to go out.
+    Closed,
     /// These channels may be read no more, since the node is set to something else. Whoever does not end leaves
     /// them by [`Subscription::leave`], and reads on.
     Refused(Vec<(Channel, Error)>),
@@ -113,6 +117,7 @@ impl Subscription {
             room,
             ready: SmallVec::from_elem(0, words),
             turn: 0,
+            ended: 0,
             max_lag_ms: MAX_LAG_MS,
             identity: Identity::Anonymous,
             judged_by: 0,
@@ -134,7 +139,7 @@ impl Subscription {
         // Other settings may have come into force since.
         self.judged_by = self.judged_by.min(judged_by);
         let lease = self.hub.feeds.join(&channel, rules, &self.bell, number);
-        let reader = Some(Reader::new(channel.clone(), rules, begins_at, found.gap, lease));
+        let reader = Some(Reader::new(channel.clone(), rules, begins_at, &found, lease));
         self.delivered.get_or_insert_with(|| self.hub.metrics.delivered(channel.namespace()));
         // The strictest of its channels.
         self.max_lag_ms = match self.facts.is_empty() {
@@ -156,10 +161,31 @@ impl Subscription {
     /// Ends one reader. Its user leaves the channel as after a clean close.
     pub fn leave(&mut self, reader: u32) {
         let Some(place) = self.readers.get_mut(reader as usize) else { return };
-        *place = None;
+        if place.take().is_some_and(|reader| reader.has_ended()) {
+            self.ended -= 1;
+        }
         if let Some(mut member) = self.members[reader as usize].take() {
             member.left_cleanly();
         }
+    }
+
+    /// The readers that told the end of their channel, and have nothing more to tell.
+    pub fn ended(&self) -> Vec<u32> {
+        match self.ended {
+            0 => Vec::new(),
+            _ => {
+                let has_ended = |reader: &Option<Reader>| reader.as_ref().is_some_and(Reader::has_ended);
+                (0..).zip(&self.readers).filter(|(_, reader)| has_ended(reader)).map(|(at, _)| at).collect()
+            }
+        }
+    }
+
+    /// Whether it began with a cursor of the end of each of its channels: its client was told, and comes again.
+    pub fn is_over(&self) -> bool {
+        let mut readers = self.readers.iter().zip(&self.facts);
+        readers.all(|(reader, fact)| {
+            fact.recovered == Some(true) && reader.as_ref().is_some_and(Reader::is_past_the_end)
+        })
     }
 
     /// The number of the reader of a channel.
@@ -299,6 +325,9 @@ impl Subscription {
             self.judge()?;
         }
         self.take_rings();
+        if self.ended > 0 && self.ended == self.readers.iter().flatten().count() {
+            return Poll::Ready(Err(End::Closed));
+        }
         // The one who was served last is asked last, so that a busy channel starves no other.
         let (turn, readers) = (self.turn, self.readers.len() as u32);
         for (from, until) in [(turn, readers), (0, turn)] {
@@ -344,6 +373,7 @@ impl Subscription {
     fn move_past(&mut self, reader: u32, item: &Item) -> u64 {
         if let Some(Some(reader)) = self.readers.get_mut(reader as usize) {
             reader.advance(item);
+            self.ended += usize::from(matches!(item, Item::End(_)));
         }
         u64::from(matches!(item, Item::Entry(_)))
     }
@@ -387,7 +417,11 @@ impl Subscription {
         let (word, bit) = ((reader / 64) as usize, 1u64 << (reader % 64));
         let Batch { items, entries, more: may_follow } = batch;
         let Some(Some(at)) = self.readers.get_mut(reader as usize) else { return Ok(()) };
-        let polled = at.poll_items(cx, &self.hub.broker, max, entries, |item| items.push((reader, item)));
+        let polled = at.poll_items(cx, &self.hub.broker, max, entries, |item| {
+            // Once it has gone out there may be nobody to wait for.
+            *may_follow |= matches!(item, Item::End(_));
+            items.push((reader, item));
+        });
         match polled {
             Poll::Ready(Ok(more)) => {
                 *may_follow |= more;

@@ -135,7 +135,7 @@ pub async fn texts(subscription: &mut Subscription, count: usize) -> Vec<String>
                 Item::Entry(entry) => {
                     texts.push(String::from_utf8(entry.message.payload.bytes.to_vec()).unwrap());
                 }
-                Item::Gap(gap) => panic!("{gap:?}"),
+                Item::Gap(_) | Item::End(_) => panic!("{item:?}"),
             }
         }
     }

@@ -8,6 +8,8 @@ use tidings_core::log::{Draft, Once, Payload};
 use tidings_core::{Channel, Code, Cursor, Error, Result, Stopped, Writer};
 
 use crate::http::problem::Problem;
+use crate::receipt;
+use crate::wire::EndReport;
 
 use super::body::Incoming;
 
@@ -43,6 +45,18 @@ pub struct Common {
 pub struct Tally {
     published: u64,
     cursor: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    end: Option<EndReport>,
+}
+
+impl Tally {
+    /// Closes the channel behind what was stored.
+    pub async fn close(&mut self, writer: &Writer, channel: &Channel) -> Result<(), Problem> {
+        let last = self.cursor.as_deref().and_then(|cursor| cursor.parse().ok());
+        let closed = receipt::close(writer, channel).await;
+        self.end = Some(closed.map_err(|error| Problem::from(error).midway(self.published, last.as_ref()))?);
+        Ok(())
+    }
 }
 
 /// Messages stored at once, so that one burst holds bounded memory.
@@ -89,6 +103,7 @@ pub async fn publish(
             return Ok(Tally {
                 published: stored.count,
                 cursor: stored.last.map(|cursor| cursor.to_string()),
+                end: None,
             });
         }
     }

@@ -47,6 +47,11 @@ pub(crate) async fn read(
         Ok(begun) => begun,
         Err(error) => return refuse(doors, request, &channels, error),
     };
+    if subscription.is_over() {
+        // The one status that a native EventSource takes for the end (WHATWG HTML, section 9.2.3).
+        headers.remove(CONTENT_TYPE);
+        return (StatusCode::NO_CONTENT, headers).into_response();
+    }
     let form = if form { Form::Data } else { Form::Full };
     let now_ms = subscription.now_ms();
     let greeting = greeting(&subscription, now_ms);

@@ -52,6 +52,9 @@ pub(super) trait Talk: Send + 'static {
         Some(End::Refused(channels).into())
     }
 
+    /// Forgets what has nothing more to tell, where the connection outlives its channels.
+    fn forget_ended(&mut self, _pump: &mut Pump) {}
+
     /// The next frame that nobody asked for, beside the items.
     fn poll_news(&mut self, _cx: &mut Context<'_>) -> Poll<Bytes> {
         Poll::Pending
@@ -128,8 +131,13 @@ impl<T: Talk> Stream<T> {
                 encode(subscription, composite, deflate, items, units);
             };
             match self.pump.poll(cx, &mut connection.line, encode) {
-                Poll::Ready(Ok(Step::Wrote { more: true })) => {}
-                Poll::Ready(Ok(Step::Wrote { more: false })) | Poll::Pending => break,
+                Poll::Ready(Ok(Step::Wrote { more })) => {
+                    self.talk.forget_ended(&mut self.pump);
+                    if !more {
+                        break;
+                    }
+                }
+                Poll::Pending => break,
                 Poll::Ready(Ok(Step::Limit)) => return Poll::Ready(Ended::Limit),
                 Poll::Ready(Ok(Step::Ended(End::Refused(channels)))) => {
                     if let Some(ended) = self.talk.leave(&mut self.pump, connection, channels) {

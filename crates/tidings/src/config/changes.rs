@@ -67,7 +67,7 @@ impl Changes {
             };
             let path = path(name);
             compare!(self, namespace, now, NamespaceConfig, Some(&path),
-                [delivery retain compact presence subscribe publish dedupe max_lag]);
+                [delivery retain compact create presence subscribe publish dedupe max_lag]);
         }
         let added = after.namespaces.keys().filter(|name| !before.namespaces.contains_key(*name));
         self.0.extend(added.map(|name| format!("{} (added)", path(name))));

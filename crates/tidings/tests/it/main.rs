@@ -12,6 +12,7 @@ mod frames;
 mod hostile;
 mod http;
 mod jwks;
+mod life;
 mod limits;
 mod node;
 mod ops;

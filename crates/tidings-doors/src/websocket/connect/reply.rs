@@ -134,11 +134,12 @@ pub(super) fn history(id: Option<&RawValue>, read: &Read) -> Bytes {
         wire::message(&mut out, message);
     }
     let end = format!(
-        "],\"cursor\":\"{}\",\"gap\":{},\"delivery\":\"{}\",\"more\":{}}}}}",
+        "],\"cursor\":\"{}\",\"gap\":{},\"delivery\":\"{}\",\"more\":{}{}}}}}",
         read.cursor,
         gap.as_deref().unwrap_or("null"),
         read.delivery.as_str(),
-        read.more
+        read.more,
+        wire::ended(read)
     );
     out.put_slice(end.as_bytes());
     frame::text(&out)
