@@ -1,0 +1,186 @@
+//! The readers of a subscription, by number: who of them may have something, and whose turn it is.
+
+use std::sync::Arc;
+use std::task::{Context, Poll};
+
+use smallvec::SmallVec;
+
+use crate::broker::Broker;
+use crate::error::Error;
+use crate::feed::{Bell, Entry};
+use crate::log::Channel;
+use crate::reader::{Item, Reader};
+
+/// Readers on one bell. They may come and go; a number is given again once its reader has left.
+pub(super) struct Readers {
+    /// By number. Most streams read one channel: it stands here, and not behind a pointer.
+    places: SmallVec<[Option<Reader>; 1]>,
+    /// Readers that there is room for.
+    room: usize,
+    /// Bit by bit: readers that may have something.
+    ready: SmallVec<[u64; 1]>,
+    turn: u32,
+}
+
+/// Items of several readers, in the order in which they are to go out.
+#[derive(Debug, Default)]
+pub struct Batch {
+    /// Each item and the number of its reader.
+    pub items: Vec<(u32, Item)>,
+    /// Whether more may follow these at once. If not, the task is woken when something does.
+    pub more: bool,
+    entries: Vec<Arc<Entry>>,
+}
+
+impl Batch {
+    /// Forgets the items and keeps the memory, if it is little.
+    pub fn clear(&mut self) {
+        self.items.clear();
+        self.entries.clear();
+        self.more = false;
+    }
+}
+
+impl Readers {
+    /// None yet; room for so many, whose bell has so many words.
+    pub(super) fn new(room: usize, words: u32) -> Self {
+        Readers { places: SmallVec::new(), room, ready: SmallVec::from_elem(0, words as usize), turn: 0 }
+    }
+
+    /// The number of the next who comes; `None` where there is no room.
+    pub(super) fn next_number(&self) -> Option<u32> {
+        let at = self.places.iter().position(Option::is_none).unwrap_or(self.places.len());
+        u32::try_from(at).ok().filter(|_| at < self.room)
+    }
+
+    /// Adds a reader under the number that was next.
+    pub(super) fn add(&mut self, number: u32, reader: Reader) {
+        match self.places.get_mut(number as usize) {
+            Some(place) => *place = Some(reader),
+            None => self.places.push(Some(reader)),
+        }
+    }
+
+    /// Ends a reader.
+    pub(super) fn remove(&mut self, number: u32) {
+        if let Some(place) = self.places.get_mut(number as usize) {
+            *place = None;
+        }
+    }
+
+    /// The number of the reader of a channel.
+    pub(super) fn number(&self, channel: &Channel) -> Option<u32> {
+        self.numbered().find(|(_, reader)| reader.channel() == channel).map(|(number, _)| number)
+    }
+
+    pub(super) fn get(&self, number: u32) -> Option<&Reader> {
+        self.places.get(number as usize)?.as_ref()
+    }
+
+    pub(super) fn get_mut(&mut self, number: u32) -> Option<&mut Reader> {
+        self.places.get_mut(number as usize)?.as_mut()
+    }
+
+    /// Those that are there, each with its number.
+    pub(super) fn numbered(&self) -> impl Iterator<Item = (u32, &Reader)> {
+        (0..).zip(&self.places).filter_map(|(number, place)| Some((number, place.as_ref()?)))
+    }
+
+    pub(super) fn iter_mut(&mut self) -> impl Iterator<Item = &mut Reader> {
+        self.places.iter_mut().flatten()
+    }
+
+    /// Fills `batch` with up to about `max` items that follow the readers' places.
+    pub(super) fn poll_next(
+        &mut self,
+        cx: &mut Context<'_>,
+        broker: &Arc<dyn Broker>,
+        bell: &Bell,
+        max: usize,
+        batch: &mut Batch,
+    ) -> Poll<Result<(), Error>> {
+        self.take_rings(bell);
+        // The one who was served last is asked last, so that a busy channel starves no other.
+        let (turn, readers) = (self.turn, self.places.len() as u32);
+        for (from, until) in [(turn, readers), (0, turn)] {
+            let mut at = from;
+            while batch.items.len() < max
+                && let Some(reader) = self.next_ready(at, until)
+            {
+                let before = batch.items.len();
+                self.poll_one(reader, cx, broker, max - before, batch)?;
+                if batch.items.len() > before {
+                    self.turn = (reader + 1) % readers;
+                }
+                at = reader + 1;
+            }
+        }
+        if batch.items.is_empty() {
+            return Poll::Pending;
+        }
+        // Full: who was not asked may have something.
+        batch.more |= batch.items.len() >= max;
+        Poll::Ready(Ok(()))
+    }
+
+    /// The first ready reader of a range: a look at each word, not at each reader.
+    fn next_ready(&self, from: u32, until: u32) -> Option<u32> {
+        let mut at = from;
+        while at < until {
+            let bits = self.ready[(at / 64) as usize] >> (at % 64);
+            if bits != 0 {
+                let found = at + bits.trailing_zeros();
+                return (found < until).then_some(found);
+            }
+            at = (at / 64 + 1) * 64;
+        }
+        None
+    }
+
+    fn poll_one(
+        &mut self,
+        reader: u32,
+        cx: &mut Context<'_>,
+        broker: &Arc<dyn Broker>,
+        max: usize,
+        batch: &mut Batch,
+    ) -> Result<(), Error> {
+        let (word, bit) = ((reader / 64) as usize, 1u64 << (reader % 64));
+        let Batch { items, entries, more: may_follow } = batch;
+        let Some(Some(at)) = self.places.get_mut(reader as usize) else { return Ok(()) };
+        let polled = at.poll_items(cx, broker, max, entries, |item| items.push((reader, item)));
+        match polled {
+            Poll::Ready(Ok(more)) => {
+                *may_follow |= more;
+                Ok(())
+            }
+            Poll::Ready(Err(error)) => Err(error),
+            Poll::Pending => {
+                if !at.waits_for_broker() {
+                    self.ready[word] &= !bit;
+                }
+                Ok(())
+            }
+        }
+    }
+
+    /// Notes whose bells rang, and forgets who has nothing to expect but a ring.
+    fn take_rings(&mut self, bell: &Bell) {
+        for word in 0..bell.words() {
+            let rung = bell.take(word);
+            let ready = &mut self.ready[word as usize];
+            *ready |= rung;
+            let mut bits = *ready;
+            while bits != 0 {
+                let bit = bits & bits.wrapping_neg();
+                bits ^= bit;
+                match self.places.get_mut((word * 64 + bit.trailing_zeros()) as usize) {
+                    Some(Some(reader)) if rung & bit != 0 => reader.rung(),
+                    Some(Some(reader)) if !reader.is_at_end() => {}
+                    // It waits for its bell, or has left.
+                    _ => *ready ^= bit,
+                }
+            }
+        }
+    }
+}
