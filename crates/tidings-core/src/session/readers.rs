@@ -1,9 +1,12 @@
 //! The readers of a subscription, by number: who of them may have something, and whose turn it is.
 
+use std::cmp::Reverse;
+use std::collections::{BinaryHeap, HashMap};
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use smallvec::SmallVec;
+use tokio::runtime::Handle;
 
 use crate::broker::Broker;
 use crate::error::Error;
@@ -15,6 +18,11 @@ use crate::reader::{Item, Reader};
 pub(super) struct Readers {
     /// By number. Most streams read one channel: it stands here, and not behind a pointer.
     places: SmallVec<[Option<Reader>; 1]>,
+    /// The numbers of all but the first, by channel: a client that names a thousand must not cost a look at each
+    /// for each. The first stands alone in most, and needs no table.
+    numbers: HashMap<Channel, u32>,
+    /// Numbers of readers that have left, the lowest first.
+    free: BinaryHeap<Reverse<u32>>,
     /// Readers that there is room for.
     room: usize,
     /// Bit by bit: readers that may have something.
@@ -41,36 +49,76 @@ impl Batch {
     }
 }
 
+/// Readers that end in one go: so long a worker is held.
+const ENDED_AT_ONCE: usize = 32;
+
+async fn end(mut many: SmallVec<[Option<Reader>; 1]>) {
+    while !many.is_empty() {
+        many.truncate(many.len().saturating_sub(ENDED_AT_ONCE));
+        // Behind all others that have something to do.
+        tokio::task::yield_now().await;
+    }
+}
+
 impl Readers {
     /// None yet; room for so many, whose bell has so many words.
     pub(super) fn new(room: usize, words: u32) -> Self {
-        Readers { places: SmallVec::new(), room, ready: SmallVec::from_elem(0, words as usize), turn: 0 }
+        Readers {
+            places: SmallVec::new(),
+            numbers: HashMap::new(),
+            free: BinaryHeap::new(),
+            room,
+            ready: SmallVec::from_elem(0, words as usize),
+            turn: 0,
+        }
     }
 
     /// The number of the next who comes; `None` where there is no room.
     pub(super) fn next_number(&self) -> Option<u32> {
-        let at = self.places.iter().position(Option::is_none).unwrap_or(self.places.len());
-        u32::try_from(at).ok().filter(|_| at < self.room)
+        let end =
+            || Some(self.places.len()).filter(|at| *at < self.room).and_then(|at| u32::try_from(at).ok());
+        self.free.peek().map(|Reverse(number)| *number).or_else(end)
     }
 
     /// Adds a reader under the number that was next.
     pub(super) fn add(&mut self, number: u32, reader: Reader) {
+        if number > 0 {
+            self.numbers.insert(reader.channel().clone(), number);
+        }
         match self.places.get_mut(number as usize) {
-            Some(place) => *place = Some(reader),
+            Some(place) => {
+                self.free.pop();
+                *place = Some(reader);
+            }
             None => self.places.push(Some(reader)),
         }
     }
 
     /// Ends a reader.
     pub(super) fn remove(&mut self, number: u32) {
-        if let Some(place) = self.places.get_mut(number as usize) {
-            *place = None;
+        let Some(reader) = self.places.get_mut(number as usize).and_then(Option::take) else { return };
+        if self.numbers.get(reader.channel()) == Some(&number) {
+            self.numbers.remove(reader.channel());
+        }
+        self.free.push(Reverse(number));
+    }
+
+    /// Ends them all: the many of one client in pieces, since others wait for each.
+    pub(super) fn end(&mut self) {
+        let many = std::mem::take(&mut self.places);
+        if many.len() > ENDED_AT_ONCE
+            && let Ok(runtime) = Handle::try_current()
+        {
+            runtime.spawn(end(many));
         }
     }
 
-    /// The number of the reader of a channel.
+    /// The number of the reader of a channel: a look at one, however many there are.
     pub(super) fn number(&self, channel: &Channel) -> Option<u32> {
-        self.numbered().find(|(_, reader)| reader.channel() == channel).map(|(number, _)| number)
+        match self.get(0) {
+            Some(first) if first.channel() == channel => Some(0),
+            _ => self.numbers.get(channel).copied(),
+        }
     }
 
     pub(super) fn get(&self, number: u32) -> Option<&Reader> {

@@ -279,6 +279,7 @@ impl Subscription {
 impl Drop for Subscription {
     fn drop(&mut self) {
         self.hub.bells.lock().try_remove(self.registration);
+        self.readers.end();
     }
 }
 
