@@ -2,8 +2,10 @@
 
 mod identity;
 mod page;
+mod readers;
 mod start;
 mod subscription;
+mod term;
 mod watches;
 mod writer;
 
@@ -27,8 +29,10 @@ pub use identity::{
     Unusable,
 };
 pub use page::Read;
+pub use readers::Batch;
 pub use start::{From, Place, Want};
-pub use subscription::{Batch, End, Fact, Subscription};
+pub use subscription::{Fact, Subscription};
+pub use term::End;
 pub use watches::{WatchPlace, Watches};
 pub use writer::{Stopped, Writer};
 

@@ -14,7 +14,7 @@ use tidings_core::{Batch, From, Read, Result, Session, Want};
 
 use crate::http::problem::Problem;
 use crate::http::query::Reading;
-use crate::http::takeover::Slot;
+use crate::http::slot::Slot;
 use crate::http::{DELIVERY, POLL_AFTER, VARY_READS};
 use crate::stream::Open;
 use crate::stream::{come_back_ms, spread};

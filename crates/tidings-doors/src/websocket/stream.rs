@@ -1,9 +1,11 @@
 //! One open WebSocket: a loop around what is read, what the client asks for, and a connection.
 
+use std::pin::pin;
 use std::task::{Context, Poll};
 
 use bytes::Bytes;
 use tidings_core::{Channel, Code, End, Error};
+use tokio::task::yield_now;
 
 use crate::stream::{Deadline, Open, Pump, Step, two_acts};
 
@@ -107,7 +109,9 @@ impl<T: Talk> Stream<T> {
                 }
             } else if !nothing_to_read && requests == REQUESTS_A_TURN {
                 nothing_to_read = true;
-                cx.waker().wake_by_ref();
+                // A wake would put it into the queue of its worker, which is then never empty: those who were
+                // handed to all workers would wait for as long as this client has requests. So it yields, to all.
+                let _ = pin!(yield_now()).poll(cx);
             } else if !nothing_to_read {
                 requests += 1;
                 match connection.poll_receive(cx) {
