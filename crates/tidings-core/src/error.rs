@@ -54,6 +54,8 @@ pub enum Code {
     BadBatch,
     /// A channel name breaks the rules of names.
     BadChannel,
+    /// The name of a consumer breaks the rules of names.
+    BadConsumer,
     /// A cursor cannot be read, or covers none of the channels asked for.
     BadCursor,
     /// An event name is too long, reserved, or holds a line break.
@@ -124,6 +126,8 @@ pub enum Code {
     TooManyConnections,
     /// Nobody created the channel, and its namespace wants that.
     UnknownChannel,
+    /// Nobody reads the channel as this consumer.
+    UnknownConsumer,
     /// No namespace of this name is declared.
     UnknownNamespace,
     /// The request target is longer than 16 KiB.
@@ -132,10 +136,11 @@ pub enum Code {
 
 impl Code {
     /// Every code, in the order of the alphabet.
-    pub const ALL: [Code; 40] = [
+    pub const ALL: [Code; 42] = [
         Code::AlreadySubscribed,
         Code::BadBatch,
         Code::BadChannel,
+        Code::BadConsumer,
         Code::BadCursor,
         Code::BadEvent,
         Code::BadFrame,
@@ -171,6 +176,7 @@ impl Code {
         Code::TooManyChannels,
         Code::TooManyConnections,
         Code::UnknownChannel,
+        Code::UnknownConsumer,
         Code::UnknownNamespace,
         Code::UriTooLong,
     ];
@@ -181,6 +187,7 @@ impl Code {
             Code::AlreadySubscribed => "already-subscribed",
             Code::BadBatch => "bad-batch",
             Code::BadChannel => "bad-channel",
+            Code::BadConsumer => "bad-consumer",
             Code::BadCursor => "bad-cursor",
             Code::BadEvent => "bad-event",
             Code::BadFrame => "bad-frame",
@@ -216,6 +223,7 @@ impl Code {
             Code::TooManyChannels => "too-many-channels",
             Code::TooManyConnections => "too-many-connections",
             Code::UnknownChannel => "unknown-channel",
+            Code::UnknownConsumer => "unknown-consumer",
             Code::UnknownNamespace => "unknown-namespace",
             Code::UriTooLong => "uri-too-long",
         }
@@ -227,6 +235,7 @@ impl Code {
             Code::AlreadySubscribed
             | Code::BadBatch
             | Code::BadChannel
+            | Code::BadConsumer
             | Code::BadCursor
             | Code::BadEvent
             | Code::BadFrame
@@ -253,6 +262,7 @@ impl Code {
             | Code::TlsRequired
             | Code::TokenExpired
             | Code::UnknownChannel
+            | Code::UnknownConsumer
             | Code::UnknownNamespace => Retry::AfterChange,
             Code::BodyIncomplete | Code::Lagged => Retry::After(0),
             Code::BrokerUnavailable | Code::Draining | Code::KeysUnavailable => Retry::After(2_000),
@@ -269,6 +279,7 @@ impl Code {
             Code::AlreadySubscribed => "unsubscribe first, or use what comes already",
             Code::BadBatch => "send {\"messages\":[…]} with at most 1,000 messages",
             Code::BadChannel => "use 1 to 255 bytes of A-Z a-z 0-9 _ - . : @ =",
+            Code::BadConsumer => "choose a name of 1 to 128 bytes of A-Z a-z 0-9 _ - . : @ =",
             Code::BadCursor => "use a cursor as this server gave it, with the channels it was given for",
             Code::BadEvent => "use at most 128 bytes, without line breaks, not beginning with `tidings.`",
             Code::BadFrame => "see docs/protocol.md for the frames that this URL takes",
@@ -318,6 +329,7 @@ impl Code {
             }
             Code::TooManyConnections => "close others first, or share one among your tabs",
             Code::UnknownChannel => "create it first, with PUT and an API key that may administer",
+            Code::UnknownConsumer => "read the channel with `consumer=NAME` first, with the same credentials",
             Code::UnknownNamespace => "declare [namespaces.NAME] in the configuration",
             Code::UriTooLong => "keep the request target under 16 KiB",
         }

@@ -5,6 +5,7 @@
 //! are the session's.
 
 mod channel;
+mod consumer;
 mod entrance;
 #[cfg(any(test, feature = "fuzzing"))]
 pub mod fuzzing;

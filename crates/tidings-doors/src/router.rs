@@ -15,7 +15,7 @@ use axum::routing::any;
 use http::header::{CONNECTION, HOST, HeaderMap};
 use http::{Method, StatusCode, Version};
 use tidings_core::log::Start;
-use tidings_core::{Channel, Code, Cursor, Error, Result, Session};
+use tidings_core::{Channel, Code, Consumer, Cursor, Error, Result, Session};
 use tracing::Instrument;
 
 use crate::http::Transport;
@@ -24,7 +24,8 @@ use crate::http::peer::Peer;
 use crate::http::problem::{Counted, Problem};
 use crate::http::refusal::{Refused, TARGET_BYTES_MAX};
 use crate::{
-    Doors, Entrance, Request, channel as life, item, poll, presence, publish, revocation, sse, websocket,
+    Doors, Entrance, Request, channel as life, consumer, item, poll, presence, publish, revocation, sse,
+    websocket,
 };
 
 /// The names in a path, if they are text.
@@ -35,6 +36,8 @@ pub fn router(entrance: &Entrance) -> Router {
     let mut router = Router::new()
         .route("/v1/channels/{channel}", any(channel))
         .route("/v1/channels/{channel}/presence", any(roster))
+        .route("/v1/channels/{channel}/consumers/{consumer}", any(consumer))
+        .route("/v1/channels/{channel}/consumers/{consumer}/ack", any(ack))
         .route("/v1/subscribe", any(subscribe))
         .route("/v1/publish", any(batch))
         .route("/v1/connect", any(connect))
@@ -197,6 +200,39 @@ async fn roster(State(doors): State<Arc<Doors>>, path: Path, request: http::Requ
         presence::read(&session, &channel).await
     };
     answer(roster.await)
+}
+
+async fn consumer(State(doors): State<Arc<Doors>>, path: Path, request: http::Request<Body>) -> Response {
+    let (request, _) = Request::split(request);
+    if !matches!(request.method, Method::GET | Method::HEAD | Method::DELETE) {
+        return Problem::method_not_allowed("GET, HEAD, DELETE, OPTIONS").into_response();
+    }
+    let looked = async {
+        let (channel, consumer, session) = consumption(&doors, &request, &path).await?;
+        consumer::look(&session, &request.method, &channel, &consumer).await
+    };
+    answer(looked.await)
+}
+
+async fn ack(State(doors): State<Arc<Doors>>, path: Path, request: http::Request<Body>) -> Response {
+    let (request, body) = Request::split(request);
+    if request.method != Method::POST {
+        return Problem::method_not_allowed("POST, OPTIONS").into_response();
+    }
+    let acknowledged = async {
+        let (channel, consumer, session) = consumption(&doors, &request, &path).await?;
+        consumer::acknowledge(&session, doors.body_idle, body, &channel, &consumer).await
+    };
+    answer(acknowledged.await)
+}
+
+/// The channel and the consumer that a path names, for a session that may have one.
+async fn consumption(doors: &Doors, request: &Request, path: &Path) -> Result<(Channel, Consumer, Session)> {
+    let channel = item::channel(name(path))?;
+    let session = open(doors, request, std::slice::from_ref(&channel)).await?;
+    session.may_consume(&channel)?;
+    let consumer = path.as_ref().ok().and_then(|params| params.iter().nth(1)).map_or("", |(_, name)| name);
+    Ok((channel, Consumer::parse(consumer)?, session))
 }
 
 async fn connect(State(doors): State<Arc<Doors>>, request: http::Request<Body>) -> Response {

@@ -1,5 +1,6 @@
 //! One authenticated client: who it is, what it may do, what it reads.
 
+mod consumer;
 mod identity;
 mod page;
 mod readers;
@@ -24,6 +25,7 @@ use crate::presence::Roster;
 use crate::revocation::{Revoked, Watch, Whom};
 use crate::settings::Settings;
 
+pub use consumer::Consumer;
 pub use identity::{
     ApiKey, Backend, Client, Credentials, Identity, KeySet, Keys, NamedKey, PublicKey, Rights, Tokens,
     Unusable,

@@ -107,7 +107,12 @@ pub fn channel(name: &str) -> Channel {
 }
 
 pub fn want(names: &[&str], from: From) -> Want {
-    Want { channels: names.iter().map(|name| channel(name)).collect(), from, default: Start::Latest }
+    Want {
+        channels: names.iter().map(|name| channel(name)).collect(),
+        from,
+        consumer: None,
+        default: Start::Latest,
+    }
 }
 
 pub fn draft(text: &str) -> Draft {

@@ -140,6 +140,7 @@ pub fn status(code: Code) -> StatusCode {
         Code::AlreadySubscribed | Code::ChannelClosed => StatusCode::CONFLICT,
         Code::BadBatch
         | Code::BadChannel
+        | Code::BadConsumer
         | Code::BadCursor
         | Code::BadEvent
         | Code::BadFrame
@@ -155,9 +156,11 @@ pub fn status(code: Code) -> StatusCode {
         | Code::TooManyChannels => StatusCode::BAD_REQUEST,
         Code::BadToken | Code::NoCredentials | Code::TokenExpired => StatusCode::UNAUTHORIZED,
         Code::Forbidden | Code::OriginRefused => StatusCode::FORBIDDEN,
-        Code::NotFound | Code::PresenceOff | Code::UnknownChannel | Code::UnknownNamespace => {
-            StatusCode::NOT_FOUND
-        }
+        Code::NotFound
+        | Code::PresenceOff
+        | Code::UnknownChannel
+        | Code::UnknownConsumer
+        | Code::UnknownNamespace => StatusCode::NOT_FOUND,
         Code::MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,
         Code::BodyIncomplete | Code::Lagged => StatusCode::REQUEST_TIMEOUT,
         Code::HeadTooLarge => StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
@@ -189,6 +192,7 @@ pub fn close(code: Code) -> u16 {
         Code::AlreadySubscribed
         | Code::BadBatch
         | Code::BadChannel
+        | Code::BadConsumer
         | Code::BadCursor
         | Code::BadEvent
         | Code::BadFrame
@@ -211,7 +215,7 @@ pub fn close(code: Code) -> u16 {
         | Code::UriTooLong => 4500,
         Code::BadToken | Code::NoCredentials => 4501,
         Code::Forbidden | Code::OriginRefused => 4503,
-        Code::UnknownChannel | Code::UnknownNamespace => 4504,
+        Code::UnknownChannel | Code::UnknownConsumer | Code::UnknownNamespace => 4504,
     }
 }
 
@@ -220,6 +224,7 @@ fn title(code: Code) -> &'static str {
         Code::AlreadySubscribed => "Already subscribed",
         Code::BadBatch => "Not a batch",
         Code::BadChannel => "Not a channel name",
+        Code::BadConsumer => "Not the name of a consumer",
         Code::BadCursor => "Not a cursor of these channels",
         Code::BadEvent => "Not an event name",
         Code::BadFrame => "Not a frame of this protocol",
@@ -255,6 +260,7 @@ fn title(code: Code) -> &'static str {
         Code::TooManyChannels => "Too many channels",
         Code::TooManyConnections => "Too many connections",
         Code::UnknownChannel => "Unknown channel",
+        Code::UnknownConsumer => "Unknown consumer",
         Code::UnknownNamespace => "Unknown namespace",
         Code::UriTooLong => "The URL is too long",
     }

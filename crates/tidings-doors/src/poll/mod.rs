@@ -92,7 +92,7 @@ async fn hold(session: &Session, want: Want, limit: usize, wait_ms: u64) -> Resu
         session.linger(&channels);
         return Ok(first);
     }
-    let again = Want { channels, from: From::Cursor(first.cursor.clone()), default };
+    let again = Want { channels, from: From::Cursor(first.cursor.clone()), consumer: None, default };
     // A node that drains has nothing to give and holds nobody: it refuses, so that nobody asks in a circle.
     let mut subscription = session.follow(again.clone()).await?;
     subscription.linger();

@@ -5,6 +5,7 @@
 mod auth;
 mod batch;
 mod connect;
+mod consumers;
 mod docs;
 mod expiry;
 mod far;

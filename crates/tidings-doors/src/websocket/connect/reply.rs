@@ -5,6 +5,7 @@ use serde::Serialize;
 use serde_json::value::RawValue;
 use tidings_core::{Change, Channel, Cursor, Error, Fact, Read, Roster};
 
+use crate::consumer::Acknowledged;
 use crate::http::problem::Problem;
 use crate::presence::Members;
 use crate::receipt::Receipt;
@@ -39,6 +40,7 @@ enum Body<'a> {
         error: Option<Problem>,
     },
     Published(Receipt),
+    Acked(Acknowledged),
     Refreshed {
         expires: Option<String>,
     },
@@ -95,6 +97,11 @@ pub(super) fn unsubscribed(id: Option<&RawValue>, channel: &Channel, error: Opti
 /// A message is stored.
 pub(super) fn published(id: Option<&RawValue>, receipt: Receipt) -> Bytes {
     json(&Reply { id, body: Body::Published(receipt) })
+}
+
+/// A consumer has done with what comes before a place.
+pub(super) fn acknowledged(id: Option<&RawValue>, acknowledged: Acknowledged) -> Bytes {
+    json(&Reply { id, body: Body::Acked(acknowledged) })
 }
 
 /// The session goes on with another token, until it ends.
