@@ -168,8 +168,7 @@ async fn revoke(State(doors): State<Arc<Doors>>, request: http::Request<Body>) -
     if request.method != Method::POST {
         return Problem::method_not_allowed("POST, OPTIONS").into_response();
     }
-    let revoked =
-        async { revocation::revoke(&open(&doors, &request, &[]).await?, doors.body_idle, body).await };
+    let revoked = async { revocation::revoke(&doors, &open(&doors, &request, &[]).await?, body).await };
     answer(revoked.await)
 }
 
