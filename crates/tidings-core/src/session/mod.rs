@@ -21,6 +21,8 @@ use crate::presence::Roster;
 use crate::revocation::{Revoked, Watch, Whom};
 use crate::settings::Settings;
 
+#[cfg(any(test, feature = "fuzzing"))]
+pub(crate) use identity::fuzz;
 pub use identity::{
     ApiKey, Backend, Client, Credentials, Identity, KeySet, Keys, NamedKey, PublicKey, Rights, Tokens,
     Unusable,

@@ -179,7 +179,7 @@ async fn pings_whose_answers_nobody_takes_wait_in_the_network() {
     let mut wire = Wire::connect(&secure).await;
     let pings = frame(PING, 0, 0, &[7; 8]).repeat(4_000);
     let mut sent = 0;
-    let mut send = async |wire: &mut Wire| {
+    let send = async |wire: &mut Wire| {
         tokio::time::timeout(Duration::from_secs(1), wire.stream.write_all(&pings)).await.is_ok()
     };
     while send(&mut wire).await {
