@@ -125,8 +125,9 @@ fn by_the_standard(stream: &[u8]) -> Vec<Block> {
             }
             "event" => block.event = value.to_owned(),
             "id" if !value.contains('\0') => block.id = Some(value.to_owned()),
+            // One without digits, or too large to be waited for, is none.
             "retry" if value.bytes().all(|byte| byte.is_ascii_digit()) => {
-                block.retry_ms = value.parse().ok();
+                block.retry_ms = value.parse().ok().or(block.retry_ms);
             }
             _ => {}
         }
