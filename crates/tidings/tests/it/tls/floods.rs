@@ -1,4 +1,4 @@
-//! Floods on HTTP/2: those that end with GOAWAY, and those that are only answered.
+//! Floods on HTTP/2: those that end with GOAWAY, and those that are only answered. And a body that trickles.
 
 use std::time::Duration;
 
@@ -7,9 +7,11 @@ use tokio::net::TcpStream;
 use tokio_rustls::client::TlsStream;
 
 use super::Secure;
+use crate::node::{KEY, TestNode};
 use crate::raw::soon;
 
 /// Kinds of frames (RFC 9113 section 6).
+const DATA: u8 = 0;
 const HEADERS: u8 = 1;
 const RST_STREAM: u8 = 3;
 const SETTINGS: u8 = 4;
@@ -187,4 +189,38 @@ async fn pings_whose_answers_nobody_takes_wait_in_the_network() {
         assert!(sent < 256 << 20, "{sent} bytes of pings were read, and no answer was");
     }
     secure.many().await.publish("orders:1", "alive").await;
+}
+
+/// A stream ends for it, and no other on the connection.
+#[tokio::test]
+async fn a_body_that_trickles_is_refused() {
+    let plan = TestNode::new().namespace("orders", |n| n).set("limits.body_time = \"500ms\"");
+    let secure = Secure::run(plan).await;
+    let mut wire = Wire::connect(&secure).await;
+    let (path, bearer) = ("/v1/channels/orders:1", format!("Bearer {KEY}"));
+    let head = [
+        &[0x83, 0x87, 0x04, path.len() as u8][..],
+        path.as_bytes(),
+        b"\x01\x09localhost\x0f\x10\x0atext/plain\x0f\x08",
+        &[bearer.len() as u8],
+        bearer.as_bytes(),
+    ];
+    wire.send(&frame(HEADERS, 0x4, 1, &head.concat())).await;
+    wire.next = 3;
+    let mut answer = String::new();
+    while !answer.contains("body-incomplete") {
+        wire.send(&frame(DATA, 0, 1, b"x")).await;
+        let next = tokio::time::timeout(Duration::from_millis(30), wire.stream.read_u8());
+        let Ok(Ok(first)) = next.await else { continue };
+        let mut rest = [0; 8];
+        soon("a frame", wire.stream.read_exact(&mut rest)).await.unwrap();
+        let mut payload = vec![0; u32::from_be_bytes([0, first, rest[0], rest[1]]) as usize];
+        soon("a frame", wire.stream.read_exact(&mut payload)).await.unwrap();
+        assert_ne!(rest[2], GOAWAY, "{payload:?}");
+        if rest[2] == DATA {
+            answer += &String::from_utf8_lossy(&payload);
+        }
+    }
+    wire.is_answered().await;
+    wire.is_answered().await;
 }
