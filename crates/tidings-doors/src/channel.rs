@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 use tidings_core::log::{Created, Retain, Terms};
 use tidings_core::{Channel, Code, Cursor, Error, Result, Session};
 
+use crate::Doors;
 use crate::publish::body::Incoming;
 
 #[derive(Debug, Default, Deserialize)]
@@ -47,13 +48,13 @@ const TTL_MS: std::ops::RangeInclusive<u64> = 1_000..=36_500 * 86_400_000;
 /// these terms in place of its own, and its log stays: 200.
 pub(crate) async fn create(
     session: &Session,
-    body_idle: Duration,
+    doors: &Doors,
     body: Body,
     channel: &Channel,
 ) -> Result<Response> {
     // Before the body is read: rights are judged first.
     session.may_administer()?;
-    let body = Incoming::new(body, body_idle, session).whole(BODY_BYTES_MAX).await?;
+    let body = Incoming::new(body, doors, session).whole(BODY_BYTES_MAX).await?;
     let kept = session.retain(channel)?;
     let Created { end, new, closed } = session.create(channel, terms(&body, kept)?).await?;
     let cursor = Cursor::one(channel, end).to_string();

@@ -1,7 +1,5 @@
 //! Durable consumers over HTTP: what one acknowledged, acknowledging more, and forgetting it.
 
-use std::time::Duration;
-
 use axum::body::Body;
 use axum::response::{IntoResponse, Response};
 use http::header::{CACHE_CONTROL, CONTENT_TYPE};
@@ -10,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use tidings_core::log::Position;
 use tidings_core::{Channel, Code, Consumer, Cursor, Error, Result, Session};
 
+use crate::Doors;
 use crate::publish::body::Incoming;
 
 #[derive(Deserialize)]
@@ -62,14 +61,14 @@ pub(crate) async fn look(
 /// Acknowledges what the body names: `{"cursor"}`.
 pub(crate) async fn acknowledge(
     session: &Session,
-    body_idle: Duration,
+    doors: &Doors,
     body: Body,
     channel: &Channel,
     consumer: &Consumer,
 ) -> Result<Response> {
     // Before the body is read: rights are judged first.
     session.may_consume(channel)?;
-    let body = Incoming::new(body, body_idle, session).whole(BODY_BYTES_MAX).await?;
+    let body = Incoming::new(body, doors, session).whole(BODY_BYTES_MAX).await?;
     let cursor = cursor(&body)?;
     let at = session.acknowledge(channel, consumer, &cursor).await?;
     Ok(json(&Acknowledged::new(channel, consumer, Some(at))))

@@ -47,6 +47,8 @@ pub struct Doors {
     pub heartbeat: Duration,
     /// How long a request's body may pause.
     pub body_idle: Duration,
+    /// How long a body may take that is not streamed, and each message of one that is.
+    pub body_time: Duration,
     /// The largest message, in bytes.
     pub message_bytes: usize,
     /// Most channels that one connection to `/v1/connect` reads.

@@ -148,7 +148,7 @@ async fn channel(State(doors): State<Arc<Doors>>, path: Path, request: http::Req
                 let channel = item::channel(name(&path))?;
                 let session = open(&doors, &request, std::slice::from_ref(&channel)).await?;
                 match request.method {
-                    Method::PUT => life::create(&session, doors.body_idle, body, &channel).await,
+                    Method::PUT => life::create(&session, &doors, body, &channel).await,
                     _ => life::delete(&session, &channel).await,
                 }
             };
@@ -184,8 +184,7 @@ async fn revoke(State(doors): State<Arc<Doors>>, request: http::Request<Body>) -
     if request.method != Method::POST {
         return Problem::method_not_allowed("POST, OPTIONS").into_response();
     }
-    let revoked =
-        async { revocation::revoke(&open(&doors, &request, &[]).await?, doors.body_idle, body).await };
+    let revoked = async { revocation::revoke(&doors, &open(&doors, &request, &[]).await?, body).await };
     answer(revoked.await)
 }
 
@@ -221,7 +220,7 @@ async fn ack(State(doors): State<Arc<Doors>>, path: Path, request: http::Request
     }
     let acknowledged = async {
         let (channel, consumer, session) = consumption(&doors, &request, &path).await?;
-        consumer::acknowledge(&session, doors.body_idle, body, &channel, &consumer).await
+        consumer::acknowledge(&session, &doors, body, &channel, &consumer).await
     };
     answer(acknowledged.await)
 }

@@ -26,6 +26,8 @@ use crate::revocation::{Revoked, Watch, Whom};
 use crate::settings::Settings;
 
 pub use consumer::Consumer;
+#[cfg(any(test, feature = "fuzzing"))]
+pub(crate) use identity::fuzz;
 pub use identity::{
     ApiKey, Backend, Client, Credentials, Identity, KeySet, Keys, NamedKey, PublicKey, Rights, Tokens,
     Unusable,

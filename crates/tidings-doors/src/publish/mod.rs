@@ -55,7 +55,7 @@ pub(crate) async fn many(doors: &Doors, body: Body, session: &Session) -> Respon
         if let Identity::Anonymous = session.identity() {
             return Err(Error::new(Code::NoCredentials, "publishing needs credentials"));
         }
-        let body = Incoming::new(body, doors.body_idle, session).whole(doors.message_bytes * BATCH_MESSAGES);
+        let body = Incoming::new(body, doors, session).whole(doors.message_bytes * BATCH_MESSAGES);
         batch::publish(session, &body.await?, doors.batch_messages).await
     };
     match reply.await {
@@ -79,7 +79,7 @@ async fn try_one(
     }
     let limit = writer.message_bytes_max();
     let form = form(&request.headers);
-    let incoming = Incoming::new(body, doors.body_idle, session);
+    let incoming = Incoming::new(body, doors, session);
     let mut tally = match form {
         Form::One(kind) => return store(request, incoming, &writer, channel, kind, common, closes).await,
         Form::Lines => stream::publish(&writer, channel, incoming, lines::Lines::new(limit), common).await?,

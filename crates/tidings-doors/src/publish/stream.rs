@@ -17,6 +17,8 @@ use super::body::Incoming;
 pub trait Split {
     /// Adds to `out` what became whole. On an error, what is in `out` came before it.
     fn push(&mut self, bytes: &[u8], out: &mut Vec<Piece>) -> Result<()>;
+    /// Whether something of a message has come that is not whole.
+    fn is_within(&self) -> bool;
     /// Adds what only the end of the body makes whole.
     fn end(&mut self, out: &mut Vec<Piece>) -> Result<()>;
 }
@@ -81,6 +83,7 @@ pub async fn publish(
             Some(bytes) => split.push(bytes, &mut pieces),
             None => split.end(&mut pieces),
         };
+        let has_come = !pieces.is_empty();
         let mut pieces = pieces.into_iter();
         while pieces.len() > 0 {
             // A stream that is too fast is read more slowly.
@@ -99,6 +102,10 @@ pub async fn publish(
             stored.append(writer, drafts).await?;
         }
         found.map_err(|error| stored.problem(error))?;
+        // Pauses between messages are the publisher's; a message that has begun is held in memory.
+        if has_come || split.is_within() != body.has_begun() {
+            body.begin(split.is_within());
+        }
         if at_end {
             return Ok(Tally {
                 published: stored.count,
