@@ -70,8 +70,8 @@ pub use presence::{Change, Present, Roster, Watcher};
 pub use reader::Item;
 pub use revocation::{Revoked, Whom};
 pub use session::{
-    ApiKey, Backend, Batch, Client, Credentials, End, Fact, From, Identity, KeySet, Keys, NamedKey, Place,
-    PublicKey, Read, Rights, Session, Stopped, Subscription, Tokens, Unusable, Want, WatchPlace, Watches,
-    Writer,
+    ApiKey, Backend, Batch, Client, Credentials, End, Fact, From, Identity, KeySet, Keys, NamedKey, Pace,
+    Place, PublicKey, Read, Rights, Session, Stopped, Subscription, Tokens, Unusable, Want, WatchPlace,
+    Watches, Writer,
 };
 pub use settings::Settings;

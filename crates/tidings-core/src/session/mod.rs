@@ -1,11 +1,14 @@
 //! One authenticated client: who it is, what it may do, what it reads.
 
 mod identity;
+mod lanes;
+mod pace;
 mod page;
 mod readers;
 mod start;
 mod subscription;
 mod term;
+mod waiting;
 mod watches;
 mod writer;
 
@@ -28,6 +31,7 @@ pub use identity::{
     ApiKey, Backend, Client, Credentials, Identity, KeySet, Keys, NamedKey, PublicKey, Rights, Tokens,
     Unusable,
 };
+pub use pace::Pace;
 pub use page::Read;
 pub use readers::Batch;
 pub use start::{From, Place, Want};
