@@ -2,6 +2,7 @@
 
 mod identity;
 mod lanes;
+mod newest;
 mod pace;
 mod page;
 mod readers;

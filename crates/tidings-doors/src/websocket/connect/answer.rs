@@ -7,7 +7,7 @@ use bytes::Bytes;
 use serde_json::value::RawValue;
 use tidings_core::log::Start;
 use tidings_core::{
-    Channel, Code, Credentials, Error, Hub, Place, Result, Session, Want, WatchPlace, Watcher,
+    Channel, Code, Credentials, Error, Hub, Pace, Place, Result, Session, Want, WatchPlace, Watcher,
 };
 
 use crate::receipt;
@@ -34,6 +34,7 @@ pub(super) enum Done {
 /// A channel to read.
 pub(super) struct Joining {
     pub(super) place: Place,
+    pub(super) pace: Option<Pace>,
     pub(super) watcher: Option<Watcher>,
 }
 
@@ -76,7 +77,7 @@ impl Asking {
         let session = &self.session;
         let id = self.id.as_deref();
         match ask {
-            Ask::Subscribe { channel, from, presence } => {
+            Ask::Subscribe { channel, from, presence, pace } => {
                 session.may_stay()?;
                 let want = Want { channels: vec![channel.clone()], from, default: Start::Latest };
                 let mut places = session.find(want).await?;
@@ -86,7 +87,7 @@ impl Asking {
                 };
                 let place =
                     places.pop().ok_or_else(|| Error::new(Code::BadFrame, "there is no such channel"))?;
-                Ok(Done::Join(Box::new(Joining { place, watcher })))
+                Ok(Done::Join(Box::new(Joining { place, pace, watcher })))
             }
             Ask::Unsubscribe(channel) => Ok(Done::Leave(channel)),
             Ask::Publish { channel, item } => {

@@ -5,8 +5,9 @@ use std::borrow::Cow;
 use bytes::Bytes;
 use serde::Deserialize;
 use serde_json::value::RawValue;
-use tidings_core::{Channel, Code, Error, From, Result};
+use tidings_core::{Channel, Code, Error, From, Pace, Result};
 
+use crate::http::pace;
 use crate::http::query::begin;
 use crate::item::{self, Item, Loose};
 
@@ -25,7 +26,7 @@ pub(super) struct Request {
 /// What a client can ask for.
 pub(super) enum Ask {
     /// Read a channel from here on.
-    Subscribe { channel: Channel, from: From, presence: bool },
+    Subscribe { channel: Channel, from: From, presence: bool, pace: Option<Pace> },
     /// Read it no more.
     Unsubscribe(Channel),
     /// Store a message.
@@ -66,6 +67,9 @@ struct Named<'a> {
     after: Option<Cow<'a, str>>,
     last: Option<u64>,
     limit: Option<u64>,
+    max_rate: Option<f64>,
+    #[serde(borrow)]
+    conflate: Option<Cow<'a, str>>,
     #[serde(default)]
     presence: bool,
 }
@@ -114,7 +118,8 @@ impl Ask {
         let mut asks = Vec::new();
         if let Some(named) = &frame.subscribe {
             let (channel, from) = (named.channel()?, named.from()?);
-            asks.push(Ask::Subscribe { channel, from, presence: named.presence });
+            let pace = pace::of(named.max_rate, named.conflate.as_deref())?;
+            asks.push(Ask::Subscribe { channel, from, presence: named.presence, pace });
         }
         if let Some(named) = &frame.unsubscribe {
             asks.push(Ask::Unsubscribe(named.channel()?));
