@@ -154,6 +154,51 @@ async fn more_keys_than_may_wait_are_read_in_order() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn what_waits_for_many_channels_has_one_bound_and_each_has_its_turn() {
+    let node = node();
+    let names = ["a", "b", "c", "d"];
+    let large = |n: usize| {
+        let mut draft = keyed(&n.to_string(), &n.to_string());
+        draft.payload.bytes = vec![b'x'; 300_000].into();
+        draft
+    };
+    for name in names {
+        node.try_publish(name, (0..5).map(large).collect()).await.unwrap();
+    }
+    let mut read = node.paced(&names, From::Earliest, pace(10.0, true)).await;
+    let mut came = HashMap::<_, Vec<_>>::new();
+    for turn in 0..20 {
+        let items = next(&mut read, 64).await.unwrap();
+        let [(reader, Item::Entry(entry))] = &items[..] else { panic!("{items:?}") };
+        came.entry(*reader).or_default().push(entry.message.id.to_string());
+        read.advance(*reader, &items[0].1);
+        assert!(came.len() == 4 || came.len() == turn + 1, "they take turns");
+    }
+    assert!(came.values().all(|ids| ids.len() == 5));
+    nothing(&mut read).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_a_full_socket_did_not_take_comes_again_or_its_newer_one() {
+    let node = node();
+    let mut read = node.paced(&["a"], From::Latest, pace(10.0, true)).await;
+    let before = read.cursor();
+    let since = Instant::now();
+    for n in 0..3 {
+        node.update("a", &[&format!("a{n}")]).await;
+        sleep(Duration::from_millis(1)).await;
+        for _ in 0..2 {
+            let items = next(&mut read, 9).await.unwrap();
+            let [(0, Item::Entry(entry))] = &items[..] else { panic!("{items:?}") };
+            assert_eq!(entry.message.payload.bytes, format!("a{n}"));
+            assert_eq!(read.cursor(), before);
+        }
+    }
+    assert_eq!(timed(&mut read, 1, since).await, [(3, "a2".into())], "an offer takes no turn");
+    assert_ne!(read.cursor(), before);
+}
+
+#[tokio::test(start_paused = true)]
 async fn gaps_and_the_end_are_not_held_up_and_nothing_takes_their_place() {
     let node = node();
     for conflate in [false, true] {
