@@ -71,7 +71,7 @@ pub use reader::Item;
 pub use revocation::{Revoked, Whom};
 pub use session::{
     ApiKey, Backend, Batch, Client, Consumer, Credentials, End, Fact, From, Identity, KeySet, Keys, NamedKey,
-    Place, PublicKey, Read, Rights, Session, Stopped, Subscription, Tokens, Unusable, Want, WatchPlace,
+    Pace, Place, PublicKey, Read, Rights, Session, Stopped, Subscription, Tokens, Unusable, Want, WatchPlace,
     Watches, Writer,
 };
 pub use settings::Settings;

@@ -68,6 +68,15 @@ impl Delivery {
             Delivery::AtLeastOnce => "at-least-once",
         }
     }
+
+    /// What a reader is told of it: also, whether it asked for the newest message of each key alone.
+    pub fn stated(self, conflated: bool) -> &'static str {
+        match (self, conflated) {
+            (Delivery::AtMostOnce, true) => "at-most-once; conflated",
+            (Delivery::AtLeastOnce, true) => "at-least-once; conflated",
+            (delivery, false) => delivery.as_str(),
+        }
+    }
 }
 
 impl Namespace {

@@ -2,11 +2,15 @@
 
 mod consumer;
 mod identity;
+mod lanes;
+mod newest;
+mod pace;
 mod page;
 mod readers;
 mod start;
 mod subscription;
 mod term;
+mod waiting;
 mod watches;
 mod writer;
 
@@ -32,6 +36,7 @@ pub use identity::{
     ApiKey, Backend, Client, Credentials, Identity, KeySet, Keys, NamedKey, PublicKey, Rights, Tokens,
     Unusable,
 };
+pub use pace::Pace;
 pub use page::Read;
 pub use readers::Batch;
 pub use start::{From, Place, Want};

@@ -34,6 +34,8 @@ pub struct Read {
     pub ends_newly: bool,
     /// The weakest guarantee of the channels.
     pub delivery: Delivery,
+    /// Whether messages may have been replaced by newer ones with their key.
+    pub conflated: bool,
     /// Milliseconds for which the socket of who reads it may take nothing.
     pub max_lag_ms: u64,
 }
@@ -70,6 +72,11 @@ impl Read {
     pub fn is_over(&self) -> bool {
         self.ended.len() == self.channels
     }
+
+    /// The guarantee as it is stated to its client.
+    pub fn stated(&self) -> &'static str {
+        self.delivery.stated(self.conflated)
+    }
 }
 
 impl Session {
@@ -105,6 +112,7 @@ impl Session {
             channels: places.len(),
             ends_newly: shares.iter().any(|share| share.closed && share.at != share.place.found.at),
             newest_ms: places.iter().filter_map(|place| place.found.newest_ms).max(),
+            conflated: false,
             delivery: weakest(places.iter().map(|place| place.namespace.delivery)),
             max_lag_ms: places.iter().map(|place| place.namespace.max_lag_ms).min().unwrap_or(0),
             messages: shares.into_iter().flat_map(|share| share.messages).collect(),

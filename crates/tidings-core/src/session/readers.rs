@@ -11,8 +11,11 @@ use tokio::runtime::Handle;
 use crate::broker::Broker;
 use crate::error::Error;
 use crate::feed::{Bell, Entry};
-use crate::log::Channel;
+use crate::log::{Channel, Position};
 use crate::reader::{Item, Reader};
+
+use super::lanes::Lanes;
+use super::pace::Pace;
 
 /// Readers on one bell. They may come and go; a number is given again once its reader has left.
 pub(super) struct Readers {
@@ -30,6 +33,8 @@ pub(super) struct Readers {
     turn: u32,
     /// Those whose channel is closed, and who told so.
     ended: usize,
+    /// Where a pace was asked for: most have none, and are not to pay for it.
+    lanes: Option<Box<Lanes>>,
 }
 
 /// Items of several readers, in the order in which they are to go out.
@@ -73,7 +78,21 @@ impl Readers {
             ready: SmallVec::from_elem(0, words as usize),
             turn: 0,
             ended: 0,
+            lanes: None,
         }
+    }
+
+    /// Lets all who are there read at one pace, together.
+    pub(super) fn pace_all(&mut self, pace: Pace) {
+        let mut lanes = Box::<Lanes>::default();
+        lanes.pace_all(self.numbered(), pace);
+        self.lanes = Some(lanes);
+    }
+
+    /// Lets one read at a pace of its own.
+    pub(super) fn pace(&mut self, number: u32, pace: Pace) {
+        let Some(Some(reader)) = self.places.get(number as usize) else { return };
+        self.lanes.get_or_insert_default().pace(number, reader, pace);
     }
 
     /// The number of the next who comes; `None` where there is no room.
@@ -101,6 +120,9 @@ impl Readers {
     pub(super) fn remove(&mut self, number: u32) {
         let Some(reader) = self.places.get_mut(number as usize).and_then(Option::take) else { return };
         self.ended -= usize::from(reader.has_ended());
+        if let Some(lanes) = &mut self.lanes {
+            lanes.remove(number);
+        }
         if self.numbers.get(reader.channel()) == Some(&number) {
             self.numbers.remove(reader.channel());
         }
@@ -129,10 +151,19 @@ impl Readers {
         self.places.get(number as usize)?.as_ref()
     }
 
+    /// The place of a read: after the last item of it that began to go out.
+    pub(super) fn at(&self, number: u32) -> Option<Position> {
+        let paced = self.lanes.as_ref().and_then(|lanes| lanes.at(number));
+        paced.or_else(|| self.get(number).map(Reader::at))
+    }
+
     /// Moves a reader past an item that began to go out.
     pub(super) fn advance(&mut self, number: u32, item: &Item) {
         if let Some(Some(reader)) = self.places.get_mut(number as usize) {
-            reader.advance(item);
+            match &mut self.lanes {
+                Some(lanes) if lanes.has(number) => lanes.advance(number, reader, item),
+                _ => reader.advance(item),
+            }
             self.ended += usize::from(matches!(item, Item::End(_)));
         }
     }
@@ -169,6 +200,9 @@ impl Readers {
         batch: &mut Batch,
     ) -> Poll<Result<(), Error>> {
         self.take_rings(bell);
+        if let Some(lanes) = &mut self.lanes {
+            lanes.begin();
+        }
         // The one who was served last is asked last, so that a busy channel starves no other.
         let (turn, readers) = (self.turn, self.places.len() as u32);
         for (from, until) in [(turn, readers), (0, turn)] {
@@ -183,6 +217,9 @@ impl Readers {
                 }
                 at = reader + 1;
             }
+        }
+        if let Some(lanes) = &mut self.lanes {
+            lanes.rest(cx);
         }
         if batch.items.is_empty() {
             return Poll::Pending;
@@ -217,6 +254,11 @@ impl Readers {
         let (word, bit) = ((reader / 64) as usize, 1u64 << (reader % 64));
         let Batch { items, entries, more: may_follow } = batch;
         let Some(Some(at)) = self.places.get_mut(reader as usize) else { return Ok(()) };
+        if let Some(lanes) = self.lanes.as_mut().filter(|lanes| lanes.has(reader)) {
+            // Once it is let out another may follow, or its time be known.
+            *may_follow |= lanes.poll(reader, at, cx, broker, entries, |item| items.push((reader, item)))?;
+            return Ok(());
+        }
         let polled = at.poll_items(cx, broker, max, entries, |item| {
             // Once it has gone out there may be nobody to wait for.
             *may_follow |= matches!(item, Item::End(_));
@@ -247,9 +289,11 @@ impl Readers {
             while bits != 0 {
                 let bit = bits & bits.wrapping_neg();
                 bits ^= bit;
-                match self.places.get_mut((word * 64 + bit.trailing_zeros()) as usize) {
+                let number = word * 64 + bit.trailing_zeros();
+                match self.places.get_mut(number as usize) {
                     Some(Some(reader)) if rung & bit != 0 => reader.rung(),
                     Some(Some(reader)) if !reader.is_at_end() => {}
+                    Some(Some(_)) if self.lanes.as_ref().is_some_and(|lanes| lanes.holds(number)) => {}
                     // It waits for its bell, or has left.
                     _ => *ready ^= bit,
                 }

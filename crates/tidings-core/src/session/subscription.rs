@@ -14,6 +14,7 @@ use crate::presence::Member;
 use crate::reader::{Item, Reader};
 
 use super::Session;
+use super::pace::Pace;
 use super::readers::{Batch, Readers};
 use super::start::Place;
 use super::term::{End, Term};
@@ -48,6 +49,8 @@ pub struct Fact {
     pub delivery: Delivery,
     /// `None` where no cursor was given; else whether no gap is known at the head.
     pub recovered: Option<bool>,
+    /// Whether a message may be replaced by a newer one with its key; see [`Subscription::pace`].
+    pub conflated: bool,
 }
 
 /// How long a socket may take nothing, where no namespace says otherwise.
@@ -89,7 +92,7 @@ impl Subscription {
             true => namespace.max_lag_ms,
             false => self.max_lag_ms.min(namespace.max_lag_ms),
         };
-        let fact = Fact { channel, delivery: namespace.delivery, recovered };
+        let fact = Fact { channel, delivery: namespace.delivery, recovered, conflated: false };
         let at = number as usize;
         match at == self.facts.len() {
             true => {
@@ -106,6 +109,24 @@ impl Subscription {
         self.readers.remove(reader);
         if let Some(mut member) = self.members.get_mut(reader as usize).and_then(Option::take) {
             member.left_cleanly();
+        }
+    }
+
+    /// Lets all channels that it reads now send at a pace, together. Before the first of them is read.
+    pub fn pace_all(&mut self, pace: Pace) {
+        self.readers.pace_all(pace);
+        self.facts.iter_mut().for_each(|fact| fact.conflated = pace.conflates());
+    }
+
+    /// Lets one reader send at a pace of its own. Before it is read.
+    ///
+    /// Gaps and the end of a channel are not held up, but by the messages before them. Where the pace conflates,
+    /// a message that waits is replaced by a newer one with its key, and that is no gap: whoever comes back
+    /// with the place of a message that it got misses nothing but what was replaced.
+    pub fn pace(&mut self, reader: u32, pace: Pace) {
+        self.readers.pace(reader, pace);
+        if let Some(fact) = self.facts.get_mut(reader as usize) {
+            fact.conflated = pace.conflates();
         }
     }
 
@@ -165,12 +186,20 @@ impl Subscription {
 
     /// The places of all readers, as one cursor.
     pub fn cursor(&self) -> Cursor {
-        Cursor::composite(self.readers.numbered().map(|(_, reader)| (reader.channel(), reader.at())))
+        let places = self.readers.numbered();
+        Cursor::composite(places.map(|(number, reader)| {
+            (reader.channel(), self.readers.at(number).unwrap_or_else(|| reader.at()))
+        }))
     }
 
     /// The weakest guarantee of its channels.
     pub fn delivery(&self) -> Delivery {
         weakest(self.facts.iter().map(|fact| fact.delivery))
+    }
+
+    /// The same as it is stated to its client, who may have asked for less.
+    pub fn stated(&self) -> &'static str {
+        self.delivery().stated(self.facts.iter().any(|fact| fact.conflated))
     }
 
     /// Milliseconds for which the socket may take nothing.
@@ -274,7 +303,7 @@ impl Subscription {
 
     /// Where a reader stands.
     pub fn at(&self, reader: u32) -> Option<Position> {
-        self.readers.get(reader).map(Reader::at)
+        self.readers.at(reader)
     }
 
     /// Says that this is a request of a long-poll, so that its presence lasts until the next, however it ends.
@@ -285,6 +314,13 @@ impl Subscription {
     /// Says that the client left in good order, so that its presence ends sooner.
     pub fn left_cleanly(&mut self) {
         self.members.iter_mut().flatten().for_each(Member::left_cleanly);
+    }
+}
+
+impl Fact {
+    /// The guarantee as it is stated to its client.
+    pub fn stated(&self) -> &'static str {
+        self.delivery.stated(self.conflated)
     }
 }
 

@@ -7,6 +7,7 @@ pub mod credentials;
 pub(crate) mod fuzz;
 pub mod head;
 mod multiplex;
+pub mod pace;
 pub mod peer;
 pub mod problem;
 pub mod query;

@@ -2,8 +2,10 @@
 
 use percent_encoding::percent_decode;
 use tidings_core::log::Start;
-use tidings_core::{Channel, Code, Consumer, Cursor, Error, From, Result, Want};
+use tidings_core::{Channel, Code, Consumer, Cursor, Error, From, Pace, Result, Want};
 use url::form_urlencoded;
+
+use super::pace;
 
 /// The parameters of a request, as text.
 #[derive(Debug, Clone, Default)]
@@ -19,6 +21,8 @@ pub struct Reading {
     pub limit: Option<u64>,
     /// `last`, where the request has one.
     pub last: Option<u64>,
+    /// `max_rate` and `conflate`, where the request has them.
+    pub pace: Option<Pace>,
 }
 
 impl Query {
@@ -75,6 +79,7 @@ impl Query {
         if limit == Some(0) {
             return Err(bad("limit", "must be at least 1"));
         }
+        let pace = pace::of_query(self.one("max_rate")?, self.one("conflate")?)?;
         let from = match last_event_id {
             Some(id) => match id.parse::<Cursor>() {
                 // A browser that met an error status here would never come back.
@@ -88,7 +93,7 @@ impl Query {
         // What a browser has got already is nearer than what anybody acknowledged.
         let consumer = self.one("consumer")?.filter(|_| last_event_id.is_none());
         let consumer = consumer.map(Consumer::parse).transpose()?;
-        Ok((Want { channels, from, consumer, default }, Reading { limit, last }))
+        Ok((Want { channels, from, consumer, default }, Reading { limit, last, pace }))
     }
 
     /// `wait`, in milliseconds: over 0, cut to 60 s.
@@ -132,7 +137,8 @@ fn exclusive(after: Option<&str>, last: Option<u64>) -> Result<()> {
     }
 }
 
-fn bad(name: &str, what: &str) -> Error {
+/// What is wrong with a parameter.
+pub fn bad(name: &str, what: &str) -> Error {
     Error::new(Code::BadQuery, format!("`{name}` {what}"))
 }
 
@@ -156,7 +162,10 @@ mod tests {
         assert_eq!(want(&format!("after={text}"), None).unwrap().0, From::Cursor(cursor.clone()));
         assert_eq!(want("after=latest", Some(&text)).unwrap().0, From::Cursor(cursor));
         assert_eq!(want("", Some("nonsense")).unwrap().0, From::Unreadable);
-        assert_eq!(want("last=3", None).unwrap(), (From::Last(3), Reading { limit: None, last: Some(3) }));
+        assert_eq!(
+            want("last=3", None).unwrap(),
+            (From::Last(3), Reading { limit: None, last: Some(3), pace: None })
+        );
     }
 
     #[test]

@@ -10,7 +10,7 @@ use axum::body::Body;
 use axum::response::{IntoResponse, Response};
 use http::header::{CACHE_CONTROL, CONTENT_TYPE, ETAG, HeaderMap, HeaderValue, IF_NONE_MATCH, VARY};
 use http::{Method, StatusCode};
-use tidings_core::{Batch, From, Read, Result, Session, Want};
+use tidings_core::{Batch, From, Pace, Read, Result, Session, Want};
 
 use crate::http::problem::Problem;
 use crate::http::query::Reading;
@@ -43,10 +43,12 @@ pub(crate) async fn read(
         From::Last(n) => Want { from: From::Last(n.min(LIMIT_MAX)), ..want },
         _ => want,
     };
+    // Its client sets the pace itself, by when it asks.
+    let conflate = reading.pace.is_some_and(Pace::conflates);
     let read = match wait_ms {
-        None => session.read(want, limit).await,
+        None => page_of(session, want, limit, conflate).await,
         Some(ms) => match Open::count(doors, request, "long-poll") {
-            Ok(_open) => hold(session, want, limit, ms).await,
+            Ok(_open) => hold(session, want, limit, conflate, ms).await,
             Err(error) => Err(error),
         },
     };
@@ -66,7 +68,7 @@ pub(crate) async fn read(
         }
     };
     set(ETAG, &etag);
-    set(DELIVERY, read.delivery.as_str());
+    set(DELIVERY, read.stated());
     set(POLL_AFTER, &poll_after(&read, session.now_ms(), doors.hub.is_draining()));
     set(CACHE_CONTROL, if private { "private, no-cache" } else { "no-cache" });
     set(VARY, VARY_READS);
@@ -82,11 +84,19 @@ pub(crate) async fn read(
     (StatusCode::OK, headers, Body::new(page)).into_response()
 }
 
+/// A page; with the newest message of each key in it alone, where that is asked for.
+async fn page_of(session: &Session, want: Want, limit: usize, conflate: bool) -> Result<Read> {
+    match conflate {
+        true => session.read_newest(want, limit).await,
+        false => session.read(want, limit).await,
+    }
+}
+
 /// Reads, and where there is nothing, waits for the first message, gap, end of a channel or of the token, or drain.
-async fn hold(session: &Session, want: Want, limit: usize, wait_ms: u64) -> Result<Read> {
+async fn hold(session: &Session, want: Want, limit: usize, conflate: bool, wait_ms: u64) -> Result<Read> {
     let channels = want.channels.clone();
     let default = want.default;
-    let first = session.read(want, limit).await?;
+    let first = page_of(session, want, limit, conflate).await?;
     let has_news = !first.messages.is_empty() || first.gap.is_some() || first.ends_newly;
     if has_news || first.more || first.is_over() {
         session.linger(&channels);
@@ -114,7 +124,7 @@ async fn hold(session: &Session, want: Want, limit: usize, wait_ms: u64) -> Resu
     });
     let news = tokio::time::timeout(wait, news).await.unwrap_or(false);
     drop(subscription);
-    if news { session.read(again, limit).await } else { Ok(first) }
+    if news { page_of(session, again, limit, conflate).await } else { Ok(first) }
 }
 
 /// Whether the client has this page already (RFC 9110 section 13.1.2): the same

@@ -35,7 +35,7 @@ impl Page {
         let tail = format!(
             "],\"cursor\":\"{}\",\"gap\":{gap},\"delivery\":\"{}\"{}}}",
             read.cursor,
-            read.delivery.as_str(),
+            read.stated(),
             wire::ended(&read)
         );
         let mut page = Page {

@@ -8,7 +8,7 @@ use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
 use http::header::{CACHE_CONTROL, CONNECTION, CONTENT_TYPE, HeaderMap, HeaderValue, VARY};
 use http::{HeaderName, StatusCode};
-use tidings_core::{Channel, Code, Cursor, Error, Session, Subscription, Want};
+use tidings_core::{Channel, Code, Cursor, Error, Pace, Session, Subscription, Want};
 use tracing::Span;
 
 use crate::http::head::head;
@@ -37,16 +37,20 @@ pub(crate) async fn read(
     reading: Reading,
     form: bool,
 ) -> Response {
-    let mut headers = headers(doors, &want.channels);
+    let conflated = reading.pace.is_some_and(Pace::conflates);
+    let mut headers = headers(doors, &want.channels, conflated);
     let channels = want.channels.clone();
     let begun = match Open::count(doors, request, "sse") {
         Ok(open) => session.follow(want).await.map(|subscription| (open, subscription)),
         Err(error) => Err(error),
     };
-    let (open, subscription) = match begun {
+    let (open, mut subscription) = match begun {
         Ok(begun) => begun,
         Err(error) => return refuse(doors, request, &channels, error),
     };
+    if let Some(pace) = reading.pace {
+        subscription.pace_all(pace);
+    }
     if subscription.is_over() {
         // The one status that a native EventSource takes for the end (WHATWG HTML, section 9.2.3).
         headers.remove(CONTENT_TYPE);
@@ -76,10 +80,10 @@ fn greeting(subscription: &Subscription, now_ms: u64) -> Bytes {
     format!("retry: {RETRY_MS}\n: tidings {now_ms}\nid: {}\n\n", subscription.cursor()).into()
 }
 
-fn headers(doors: &Doors, channels: &[Channel]) -> HeaderMap {
+fn headers(doors: &Doors, channels: &[Channel], conflated: bool) -> HeaderMap {
     let mut headers = HeaderMap::new();
     if !channels.is_empty() {
-        headers.insert(DELIVERY, HeaderValue::from_static(doors.hub.delivery(channels).as_str()));
+        headers.insert(DELIVERY, HeaderValue::from_static(doors.hub.delivery(channels).stated(conflated)));
     }
     headers.insert(CONTENT_TYPE, HeaderValue::from_static("text/event-stream"));
     let cache = if doors.hub.is_private(channels) { "private, no-cache" } else { "no-cache" };
@@ -97,7 +101,9 @@ pub(crate) fn refuse(doors: &Doors, request: &Request, channels: &[Channel], err
         | Code::Draining
         | Code::KeysUnavailable
         | Code::Overloaded
-        | Code::TooManyConnections => come_back(&error, headers(doors, channels), received(request)),
+        | Code::TooManyConnections => {
+            come_back(&error, headers(doors, channels, request.query.has("conflate")), received(request))
+        }
         _ => Problem::from(error).into_response(),
     }
 }

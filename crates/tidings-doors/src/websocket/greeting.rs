@@ -54,7 +54,7 @@ pub(super) fn greeting(subscription: &Subscription) -> Bytes {
     let facts = subscription.facts();
     let channels = facts.iter().map(|fact| ChannelFact {
         channel: fact.channel.as_str(),
-        delivery: fact.delivery.as_str(),
+        delivery: fact.stated(),
         recovered: fact.recovered,
     });
     let recovered = facts.iter().filter_map(|fact| fact.recovered).reduce(|all, one| all && one);

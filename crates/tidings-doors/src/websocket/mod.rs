@@ -58,11 +58,14 @@ pub(crate) async fn read(
         Ok(open) => session.follow(want).await.map(|subscription| (open, subscription)),
         Err(error) => Err(error),
     };
-    let (open, subscription) = match begun {
+    let (open, mut subscription) = match begun {
         Ok(begun) => begun,
         Err(error) => return Problem::from(error).into_response(),
     };
-    headers.insert(DELIVERY, HeaderValue::from_static(subscription.delivery().as_str()));
+    if let Some(pace) = reading.pace {
+        subscription.pace_all(pace);
+    }
+    headers.insert(DELIVERY, HeaderValue::from_static(subscription.stated()));
     doors.cors.add(request.origin(), &mut headers);
     let Some(slot) = request.extensions.get::<Slot>().cloned() else {
         return Problem::from(Error::new(Code::Overloaded, "this listener cannot upgrade")).into_response();

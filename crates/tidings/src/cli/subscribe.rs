@@ -8,7 +8,7 @@ use clap::ValueEnum;
 
 use super::error::Failure;
 use super::target::{Target, block_on};
-use crate::client::{self, Gap, Item, Message, Reader, Start, Status, Subscription, Timing, Transport};
+use crate::client::{self, Gap, Item, Message, Rate, Reader, Start, Status, Subscription, Timing, Transport};
 
 /// The flags of `tidings subscribe`.
 #[derive(Debug, clap::Args)]
@@ -20,6 +20,7 @@ Examples:
   tidings subscribe demo:hello
   tidings subscribe orders:42 orders:43 --after earliest --limit 10 | jq .data
   tidings subscribe chat:lobby --last 20 --transport sse --url https://tidings.example.com
+  tidings subscribe prices:all --max-rate 10 --conflate
   tidings subscribe orders:{1..500} --transport session")]
 pub struct Args {
     /// The channels, all on one connection: at most 100, but with `--transport session` as many as
@@ -40,6 +41,13 @@ pub struct Args {
     /// End after N messages, counted over all reconnects.
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
     limit: Option<u64>,
+    /// Take at most N messages a second, of all channels together; over `--transport session` of each. 0.1 is
+    /// one each ten seconds, 1000 the most.
+    #[arg(long, value_name = "N", value_parser = rate)]
+    max_rate: Option<f64>,
+    /// Between two messages keep the newest of each key alone.
+    #[arg(long, requires = "max_rate")]
+    conflate: bool,
     /// Say on standard error how the connection is, even if that is no terminal.
     #[arg(short, long)]
     verbose: bool,
@@ -90,6 +98,7 @@ pub fn run(args: Args) -> anyhow::Result<()> {
         start,
         transport,
         limit: args.limit,
+        rate: args.max_rate.map(|per_second| Rate { per_second, conflate: args.conflate }),
         timing: Timing::default(),
     };
     let mut printer = Printer::new(args.verbose);
@@ -120,6 +129,12 @@ pub fn run(args: Args) -> anyhow::Result<()> {
         reader.close().await;
         Ok(())
     })
+}
+
+/// A rate that the server takes.
+fn rate(text: &str) -> Result<f64, String> {
+    let rate = text.parse::<f64>().ok().filter(|rate| *rate > 0.0 && *rate <= 1_000.0);
+    rate.ok_or_else(|| "it is a number of messages a second over 0, at most 1000".to_owned())
 }
 
 /// Refuses what the server would refuse, with the way out.

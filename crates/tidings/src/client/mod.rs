@@ -47,7 +47,7 @@ pub(crate) use endpoint::with_roots;
 pub use error::{Error, Problem};
 pub use event_stream::{Block, Parser, TooLong};
 pub use item::{Gap, Item, Message, Parts, Status};
-pub use position::Start;
+pub use position::{Rate, Start};
 pub use publish::{Body, Draft, Lines, Receipt, generated_id, publish, publish_lines};
 pub use reader::{Reader, Subscription};
 

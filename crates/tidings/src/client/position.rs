@@ -24,6 +24,22 @@ pub enum Start {
     Last(u32),
 }
 
+/// How fast messages are to come.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+pub struct Rate {
+    /// At most so many a second: over 0, at most 1,000.
+    #[serde(rename = "max_rate")]
+    pub per_second: f64,
+    /// Whether the newest message of each key takes the place of those that wait, and that is no gap.
+    #[serde(rename = "conflate", serialize_with = "by_key", skip_serializing_if = "std::ops::Not::not")]
+    pub conflate: bool,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks for a reference")]
+fn by_key<S: serde::Serializer>(_: &bool, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.serialize_str("key")
+}
+
 /// A set of channels, and the place in them up to which everything was given to the caller.
 ///
 /// Cursors of single channels are joined by writing one after the other, and of two places in one
@@ -33,6 +49,7 @@ pub enum Start {
 pub(super) struct Position {
     channels: Vec<String>,
     start: Start,
+    rate: Option<Rate>,
     /// For all channels, as the server gave it.
     composite: Option<String>,
     /// Of single channels, newer than the composite.
@@ -49,7 +66,7 @@ pub(super) struct Place<'a> {
 }
 
 impl Position {
-    pub(super) fn new(channels: Vec<String>, start: Start) -> Self {
+    pub(super) fn new(channels: Vec<String>, start: Start, rate: Option<Rate>) -> Self {
         let mut names = HashSet::new();
         let channels: Vec<_> = channels.into_iter().filter(|channel| names.insert(channel.clone())).collect();
         // One channel's own cursor is all there is to know; of several it may cover but some.
@@ -57,7 +74,7 @@ impl Position {
             Start::After(cursor) if channels.len() == 1 => Some(cursor.clone()),
             _ => None,
         };
-        Self { channels, start, composite, places: HashMap::new() }
+        Self { channels, start, rate, composite, places: HashMap::new() }
     }
 
     /// The URL to go on from here, on every transport but a session.
@@ -75,6 +92,12 @@ impl Position {
         if let Some(last) = last {
             query.append_pair("last", &last.to_string());
         }
+        if let Some(rate) = self.rate {
+            query.append_pair("max_rate", &rate.per_second.to_string());
+            if rate.conflate {
+                query.append_pair("conflate", "key");
+            }
+        }
         drop(query);
         url
     }
@@ -85,6 +108,11 @@ impl Position {
             Some(cursor) => Place::after(cursor),
             None => self.start.place(),
         }
+    }
+
+    /// How fast the messages of each channel are to come.
+    pub(super) fn rate(&self) -> Option<Rate> {
+        self.rate
     }
 
     /// Whether a channel has a place of its own.
@@ -183,7 +211,7 @@ mod tests {
     use super::*;
 
     fn position(channels: &[&str], start: Start) -> Position {
-        Position::new(channels.iter().map(|channel| (*channel).to_owned()).collect(), start)
+        Position::new(channels.iter().map(|channel| (*channel).to_owned()).collect(), start, None)
     }
 
     fn query(position: &Position) -> String {
@@ -220,6 +248,18 @@ mod tests {
     }
 
     #[test]
+    fn a_rate_is_asked_for_on_each_connection() {
+        let rate = |per_second, conflate| Some(Rate { per_second, conflate });
+        let slow = Position::new(vec!["a".into()], Start::Latest, rate(0.5, false));
+        assert_eq!(query(&slow), "channel=a&after=latest&max_rate=0.5");
+        let newest = Position::new(vec!["a".into()], Start::Latest, rate(10.0, true));
+        assert_eq!(query(&newest), "channel=a&after=latest&max_rate=10&conflate=key");
+        let said = |position: &Position| serde_json::to_string(&position.rate()).unwrap();
+        assert_eq!(said(&slow), r#"{"max_rate":0.5}"#);
+        assert_eq!(said(&newest), r#"{"max_rate":10.0,"conflate":"key"}"#);
+    }
+
+    #[test]
     fn a_session_asks_for_each_channel_from_its_own_place() {
         let mut two = position(&["a", "b"], Start::After("x".into()));
         assert_eq!(serde_json::to_string(&two.place("a")).unwrap(), r#"{"after":"x"}"#);
@@ -236,7 +276,7 @@ mod tests {
     #[test]
     fn a_joined_cursor_is_never_longer_than_a_server_takes() {
         let names: Vec<_> = (0..60).map(|n| n.to_string()).collect();
-        let mut many = Position::new(names.clone(), Start::Latest);
+        let mut many = Position::new(names.clone(), Start::Latest, None);
         many.greeted(greeting("c0"));
         for (count, name) in names.iter().enumerate() {
             let cursor = many.cursor().unwrap();
@@ -247,7 +287,7 @@ mod tests {
         assert_eq!(many.cursor().unwrap(), "p".repeat(60));
 
         let names: Vec<_> = (0..101).map(|n| n.to_string()).collect();
-        let mut more = Position::new(names.clone(), Start::Latest);
+        let mut more = Position::new(names.clone(), Start::Latest, None);
         for name in names {
             more.began(name, "p".into());
         }

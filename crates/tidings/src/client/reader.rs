@@ -8,7 +8,7 @@ use super::error::{Blame, Cut};
 use super::item::{End, Item, Status};
 use super::ladder::{Ladder, Step};
 use super::link::{Event, Link};
-use super::position::{Position, Start};
+use super::position::{Position, Rate, Start};
 use super::seen::Seen;
 use super::{Backoff, Endpoint, Error, Timing, Transport};
 
@@ -24,6 +24,9 @@ pub struct Subscription {
     pub transport: Option<Transport>,
     /// How many messages to give, over all connections; `None` for no end.
     pub limit: Option<u64>,
+    /// How fast they are to come at most, if that is said: all channels together, over
+    /// [`Transport::Session`] each of them. A poll sets its own pace, and takes the conflation alone.
+    pub rate: Option<Rate>,
     /// How long to wait for what.
     pub timing: Timing,
 }
@@ -36,6 +39,7 @@ impl Subscription {
             start: Start::Latest,
             transport: None,
             limit: None,
+            rate: None,
             timing: Timing::default(),
         }
     }
@@ -68,10 +72,10 @@ enum State {
 impl Reader {
     /// A reader that has not connected yet.
     pub fn new(endpoint: Endpoint, subscription: Subscription) -> Self {
-        let Subscription { channels, start, transport, limit, timing } = subscription;
+        let Subscription { channels, start, transport, limit, rate, timing } = subscription;
         Self {
             endpoint,
-            position: Position::new(channels, start),
+            position: Position::new(channels, start, rate),
             seen: Seen::default(),
             ladder: Ladder::new(transport),
             backoff: Backoff::new(&timing),

@@ -12,7 +12,7 @@ use super::frames::Frames;
 use super::handshake;
 use super::item::{Frame, Greeting, Subscribed, unexpected};
 use super::link::Event;
-use super::position::{Place, Position};
+use super::position::{Place, Position, Rate};
 use super::{Endpoint, Timing};
 
 /// The subprotocol.
@@ -157,6 +157,8 @@ impl Joining {
             channel: &'a str,
             #[serde(flatten)]
             place: Option<Place<'a>>,
+            #[serde(flatten)]
+            rate: Option<Rate>,
         }
         let id = *self.wanted.front()?;
         let waiting: usize = self.asked.iter().map(|(_, bytes)| bytes).sum();
@@ -165,7 +167,8 @@ impl Joining {
         }
         let channel = self.position.channels().get(id)?;
         let place = (!self.is_anew).then(|| self.position.place(channel));
-        serde_json::to_string(&Request { id, subscribe: Subscribe { channel, place } }).ok()
+        let rate = self.position.rate();
+        serde_json::to_string(&Request { id, subscribe: Subscribe { channel, place, rate } }).ok()
     }
 
     /// Notes that the next request was sent.

@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 
 use jsonwebtoken::{EncodingKey, encode};
 use serde_json::{Value, json};
-use tidings::client::{Endpoint, Item, Reader, Start, Subscription, Timing, Transport};
+use tidings::client::{Endpoint, Item, Reader, Start, Subscription, Transport};
 use tidings::config::{Config, Env, Flags};
 use tidings::node::Node;
 use tidings_core::Clock;
@@ -131,7 +131,7 @@ impl TestNode {
         let endpoint = Endpoint::new(Url::parse(&self.url()).unwrap(), Some(credential)).unwrap();
         let channels = channels.iter().map(|channel| (*channel).to_owned()).collect();
         let subscription =
-            Subscription { channels, start, transport: Some(transport), limit, timing: Timing::default() };
+            Subscription { start, transport: Some(transport), limit, channels, ..Subscription::to("") };
         Reading(Reader::new(endpoint, subscription))
     }
 

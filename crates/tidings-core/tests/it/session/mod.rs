@@ -2,6 +2,7 @@
 
 mod forgery;
 mod live;
+mod pace;
 mod page;
 mod presence;
 mod retry;

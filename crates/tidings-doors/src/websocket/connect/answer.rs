@@ -7,7 +7,7 @@ use bytes::Bytes;
 use serde_json::value::RawValue;
 use tidings_core::log::Start;
 use tidings_core::{
-    Channel, Code, Credentials, Error, Hub, Place, Result, Session, Want, WatchPlace, Watcher,
+    Channel, Code, Credentials, Error, Hub, Pace, Place, Result, Session, Want, WatchPlace, Watcher,
 };
 
 use crate::consumer::Acknowledged;
@@ -35,6 +35,7 @@ pub(super) enum Done {
 /// A channel to read.
 pub(super) struct Joining {
     pub(super) place: Place,
+    pub(super) pace: Option<Pace>,
     pub(super) watcher: Option<Watcher>,
 }
 
@@ -77,7 +78,7 @@ impl Asking {
         let session = &self.session;
         let id = self.id.as_deref();
         match ask {
-            Ask::Subscribe { channel, from, consumer, presence } => {
+            Ask::Subscribe { channel, from, consumer, presence, pace } => {
                 session.may_stay()?;
                 let channels = vec![channel.clone()];
                 let want = Want { channels, from, consumer, default: Start::Latest };
@@ -88,7 +89,7 @@ impl Asking {
                 };
                 let place =
                     places.pop().ok_or_else(|| Error::new(Code::BadFrame, "there is no such channel"))?;
-                Ok(Done::Join(Box::new(Joining { place, watcher })))
+                Ok(Done::Join(Box::new(Joining { place, pace, watcher })))
             }
             Ask::Ack { channel, consumer, cursor } => {
                 let at = session.acknowledge(&channel, &consumer, &cursor).await?;

@@ -80,7 +80,7 @@ pub(super) fn subscribed(
     cursor: &Cursor,
     roster: Option<&Roster>,
 ) -> Bytes {
-    let (channel, delivery, cursor) = (fact.channel.as_str(), fact.delivery.as_str(), cursor.to_string());
+    let (channel, delivery, cursor) = (fact.channel.as_str(), fact.stated(), cursor.to_string());
     let presence = roster.map(Members::of);
     json(&Reply {
         id,
@@ -144,7 +144,7 @@ pub(super) fn history(id: Option<&RawValue>, read: &Read) -> Bytes {
         "],\"cursor\":\"{}\",\"gap\":{},\"delivery\":\"{}\",\"more\":{}{}}}}}",
         read.cursor,
         gap.as_deref().unwrap_or("null"),
-        read.delivery.as_str(),
+        read.stated(),
         read.more,
         wire::ended(read)
     );

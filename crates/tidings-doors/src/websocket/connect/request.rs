@@ -5,8 +5,9 @@ use std::borrow::Cow;
 use bytes::Bytes;
 use serde::Deserialize;
 use serde_json::value::RawValue;
-use tidings_core::{Channel, Code, Consumer, Cursor, Error, From, Result};
+use tidings_core::{Channel, Code, Consumer, Cursor, Error, From, Pace, Result};
 
+use crate::http::pace;
 use crate::http::query::begin;
 use crate::item::{self, Item, Loose};
 
@@ -25,7 +26,7 @@ pub(super) struct Request {
 /// What a client can ask for.
 pub(super) enum Ask {
     /// Read a channel from here on.
-    Subscribe { channel: Channel, from: From, consumer: Option<Consumer>, presence: bool },
+    Subscribe { channel: Channel, from: From, consumer: Option<Consumer>, presence: bool, pace: Option<Pace> },
     /// Note that a consumer has done with what comes before a cursor.
     Ack { channel: Channel, consumer: Consumer, cursor: Cursor },
     /// Read it no more.
@@ -74,6 +75,9 @@ struct Named<'a> {
     cursor: Option<Cow<'a, str>>,
     last: Option<u64>,
     limit: Option<u64>,
+    max_rate: Option<f64>,
+    #[serde(borrow)]
+    conflate: Option<Cow<'a, str>>,
     #[serde(default)]
     presence: bool,
 }
@@ -123,7 +127,8 @@ impl Ask {
         if let Some(named) = &frame.subscribe {
             let (channel, from) = (named.channel()?, named.from()?);
             let consumer = named.consumer()?;
-            asks.push(Ask::Subscribe { channel, from, consumer, presence: named.presence });
+            let pace = pace::of(named.max_rate, named.conflate.as_deref())?;
+            asks.push(Ask::Subscribe { channel, from, consumer, presence: named.presence, pace });
         }
         if let Some(named) = &frame.ack {
             asks.push(named.ack()?);

@@ -184,6 +184,9 @@ impl Conversation {
 
     fn join(&mut self, pump: &mut Pump, id: Option<&RawValue>, joining: Joining) -> Result<Bytes> {
         let reader = self.session.join(&mut pump.subscription, joining.place)?;
+        if let Some(pace) = joining.pace {
+            pump.subscription.pace(reader, pace);
+        }
         let subscription = &pump.subscription;
         let (Some(fact), Some(at)) = (subscription.facts().get(reader as usize), subscription.at(reader))
         else {

@@ -27,6 +27,7 @@ fn subscription(channels: &[&str], transport: Option<Transport>, limit: u64) -> 
         start: Start::Earliest,
         transport,
         limit: Some(limit),
+        rate: None,
         timing,
     }
 }

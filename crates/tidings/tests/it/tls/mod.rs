@@ -23,7 +23,7 @@ use rustls::pki_types::{CertificateDer, ServerName};
 use rustls::{ClientConfig, RootCertStore};
 use serde_json::Value;
 use tempfile::TempDir;
-use tidings::client::{Endpoint, Reader, Start, Subscription, Timing, Transport};
+use tidings::client::{Endpoint, Reader, Start, Subscription, Transport};
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
@@ -132,8 +132,7 @@ impl Secure {
     pub fn reader(&self, transport: Transport, channels: &[&str], start: Start) -> Reading {
         let channels = channels.iter().map(|channel| (*channel).to_owned()).collect();
         let transport = Some(transport);
-        let subscription =
-            Subscription { channels, start, transport, limit: None, timing: Timing::default() };
+        let subscription = Subscription { channels, start, transport, ..Subscription::to("") };
         Reading(Reader::new(self.endpoint(), subscription))
     }
 

@@ -1,7 +1,7 @@
 //! Each transport over TLS, and one cursor for all of them.
 
 use tidings::client::Transport::{LongPoll, Poll, Sse, Ws};
-use tidings::client::{Body, Draft, Endpoint, Error, Item, Reader, Start, Subscription, Timing, publish};
+use tidings::client::{Body, Draft, Endpoint, Error, Item, Reader, Start, Subscription, publish};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::time::Instant;
@@ -100,8 +100,7 @@ async fn a_client_of_tls_finds_out_what_is_wrong() {
         for transport in [Ws, Sse, Poll] {
             let (channels, start) = (vec!["orders:1".to_owned()], Start::Latest);
             let transport = Some(transport);
-            let subscription =
-                Subscription { channels, start, transport, limit: None, timing: Timing::default() };
+            let subscription = Subscription { channels, start, transport, ..Subscription::to("") };
             let mut reader = Reader::new(endpoint.clone(), subscription);
             let error = loop {
                 match soon("an end", reader.next()).await {
