@@ -362,13 +362,6 @@ impl Error {
         self
     }
 
-    /// The same error, which says where the channel ends.
-    #[must_use]
-    pub fn ends_at(mut self, end: Cursor) -> Self {
-        self.end = Some(end);
-        self
-    }
-
     /// The same error, saying whether the write took effect.
     #[must_use]
     pub fn stored(mut self, stored: Stored) -> Self {

@@ -250,8 +250,14 @@ impl From<BrokerError> for Error {
 }
 
 impl BrokerError {
+    /// What the one is told whose write failed so.
+    pub(crate) fn of_write(self) -> Error {
+        let stored = self.stored();
+        Error::from(self).stored(stored)
+    }
+
     /// Whether a write that failed so could have taken effect.
-    pub(crate) fn stored(&self) -> Stored {
+    fn stored(&self) -> Stored {
         match self {
             BrokerError::Lost(_) => Stored::Unknown,
             BrokerError::Closed(_)

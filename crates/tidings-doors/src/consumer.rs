@@ -22,17 +22,17 @@ struct Ack {
 pub(crate) struct Acknowledged {
     channel: String,
     consumer: String,
-    cursor: Option<String>,
+    cursor: String,
 }
 
 const BODY_BYTES_MAX: usize = 16 * 1024;
 
 impl Acknowledged {
-    pub(crate) fn new(channel: &Channel, consumer: &Consumer, at: Option<Position>) -> Self {
+    pub(crate) fn new(channel: &Channel, consumer: &Consumer, at: Position) -> Self {
         Acknowledged {
             channel: channel.to_string(),
             consumer: consumer.as_str().to_owned(),
-            cursor: at.map(|at| Cursor::one(channel, at).to_string()),
+            cursor: Cursor::one(channel, at).to_string(),
         }
     }
 }
@@ -55,7 +55,7 @@ pub(crate) async fn look(
         };
     }
     let at = session.acknowledged(channel, consumer).await?.ok_or_else(unknown)?;
-    Ok(json(&Acknowledged::new(channel, consumer, Some(at))))
+    Ok(json(&Acknowledged::new(channel, consumer, at)))
 }
 
 /// Acknowledges what the body names: `{"cursor"}`.
@@ -71,11 +71,11 @@ pub(crate) async fn acknowledge(
     let body = Incoming::new(body, doors, session).whole(BODY_BYTES_MAX).await?;
     let cursor = cursor(&body)?;
     let at = session.acknowledge(channel, consumer, &cursor).await?;
-    Ok(json(&Acknowledged::new(channel, consumer, Some(at))))
+    Ok(json(&Acknowledged::new(channel, consumer, at)))
 }
 
 /// Reads the body of an acknowledgement.
-fn cursor(body: &[u8]) -> Result<Cursor> {
+pub(crate) fn cursor(body: &[u8]) -> Result<Cursor> {
     let Ack { cursor } = serde_json::from_slice(body)
         .map_err(|error| Error::new(Code::BadJson, format!("the body is not {{\"cursor\":…}} ({error})")))?;
     cursor.parse().map_err(|error| Error::new(Code::BadCursor, format!("`cursor` is {error}")))

@@ -4,11 +4,12 @@
 
 use serde_json::value::RawValue;
 use tidings_core::fuzzing::Target;
-use tidings_core::log::{Kind, Payload};
+use tidings_core::log::{Kind, Payload, Retain, Terms};
 use tidings_core::{Code, Whom};
 
 use crate::item::{Item, check_event, check_id, check_key};
 use crate::revocation::order;
+use crate::{channel, consumer};
 
 pub use crate::http::fuzz::query;
 pub use crate::publish::fuzz::{bodies, streams};
@@ -30,6 +31,25 @@ pub(crate) fn revocation(data: &[u8]) {
             assert!(serde_json::from_slice::<serde::de::IgnoredAny>(data).is_ok());
         }
         Err(error) => assert_eq!(error.code, Code::BadRevocation),
+    }
+}
+
+/// The terms of a channel: they are within their bounds, or refused as what they are.
+pub(crate) fn terms(data: &[u8]) {
+    match channel::terms(data, Retain::LOG) {
+        Ok(Terms { retain, ttl_ms }) => {
+            assert!(retain.is_none_or(|retain| retain.messages >= 1 && retain.age_ms >= 100));
+            assert!(ttl_ms.is_none_or(|ttl_ms| ttl_ms >= 1_000));
+        }
+        Err(error) => assert_eq!(error.code, Code::BadTerms),
+    }
+}
+
+/// The body of an acknowledgement: it holds a cursor, or is refused as what it is.
+pub(crate) fn acknowledgement(data: &[u8]) {
+    match consumer::cursor(data) {
+        Ok(cursor) => assert_eq!(cursor.to_string().parse().as_ref(), Ok(&cursor)),
+        Err(error) => assert!(matches!(error.code, Code::BadJson | Code::BadCursor)),
     }
 }
 

@@ -43,7 +43,7 @@ pub trait Broker: Send + Sync + 'static {
     /// is under way it waits for that one: an answer, `duplicate` or not, always
     /// means that the promise holds. Dropping the future may leave any prefix stored.
     ///
-    /// A draft that closes the log is its end: tails give it as a message and end their epoch there,
+    /// A draft that closes the log is its end: tails give it as a message, the last of its epoch,
     /// and a later draft is [`BrokerError::Closed`], unless it is a duplicate, or an end as well.
     /// Where the rules are not `implicit`, a channel that nobody created is [`BrokerError::Unknown`].
     async fn append(

@@ -160,10 +160,7 @@ impl Revocations {
         let data = serde_json::to_string(&record).unwrap_or_default();
         let draft = Draft::of_key(key, data);
         let appended = answer_append(self.broker.append(&log(), vec![draft], &RULES)).await;
-        appended.map_err(|stopped| {
-            let stored = stopped.error.stored();
-            Error::from(stopped.error).stored(stored)
-        })?;
+        appended.map_err(|stopped| stopped.error.of_write())?;
         Ok(Revoked { until_ms, ended })
     }
 

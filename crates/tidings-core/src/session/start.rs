@@ -10,7 +10,7 @@ use crate::error::{Code, Error, Result};
 use crate::log::{Channel, Cursor, Found, Position, Rules, Start};
 use crate::policy::Namespace;
 
-use super::consumer::{Consumer, Places};
+use super::consumer::{Consumer, Consuming};
 use super::{Judge, Session};
 
 /// Which channels to read, and from where.
@@ -79,17 +79,16 @@ impl Session {
         {
             return Err(Error::new(Code::BadCursor, "the cursor covers none of the channels asked for"));
         }
-        let places =
-            want.consumer.as_ref().map(|consumer| self.places_of(&channels, consumer)).transpose()?;
-        let mut kept = match &places {
-            Some(places) => self.all_kept(places).await?.into_iter(),
-            None => Vec::new().into_iter(),
+        let consuming = match &want.consumer {
+            Some(consumer) => self.consume(&channels, consumer).await?,
+            None => Vec::new(),
         };
+        let mut kept = consuming.iter();
         let asked: Vec<_> = channels
             .into_iter()
             .zip(namespaces)
             .map(|(channel, namespace)| {
-                let kept = kept.next().flatten().map(Start::After);
+                let kept = kept.next().and_then(Consuming::start);
                 let start = kept.or_else(|| want.from.start(&channel)).unwrap_or(want.default);
                 (channel, namespace.rules(), start, namespace)
             })
@@ -104,38 +103,13 @@ impl Session {
         if let Some(((channel, ..), _)) = missing {
             return Err(Error::new(Code::UnknownChannel, format!("nobody created the channel `{channel}`")));
         }
-        if let Some(places) = places {
-            self.begin_consumers(&places, &found).await?;
-        }
+        self.begin(&consuming, &found).await?;
         let places = asked.into_iter().zip(found).map(|((channel, rules, start, namespace), found)| {
             let from_cursor = matches!(start, Start::After(_) | Start::Unreadable);
             let recovered = from_cursor.then_some(found.gap.is_none());
             Place { channel, namespace, rules, judged_by: number, found, recovered }
         });
         Ok(places.collect())
-    }
-}
-
-impl Session {
-    /// The log of a consumer's places in each channel.
-    fn places_of(&self, channels: &[Channel], consumer: &Consumer) -> Result<Vec<Places>> {
-        channels.iter().map(|channel| self.places(channel, consumer)).collect()
-    }
-
-    async fn all_kept(&self, places: &[Places]) -> Result<Vec<Option<Position>>> {
-        let kept: Vec<_> = places.iter().map(|places| self.kept(places)).collect();
-        stream::iter(kept).buffered(ASKED_AT_ONCE).try_collect().await
-    }
-
-    /// A new consumer has its place from where it begins, or what came before its first
-    /// acknowledgement would not come again.
-    async fn begin_consumers(&self, places: &[Places], found: &[Found]) -> Result<()> {
-        for (places, found) in places.iter().zip(found) {
-            if self.kept(places).await?.is_none() {
-                self.keep(places, found.at).await?;
-            }
-        }
-        Ok(())
     }
 }
 
@@ -147,13 +121,18 @@ impl From {
             From::Earliest => Some(Start::Earliest),
             From::Latest => Some(Start::Latest),
             From::Last(n) => Some(Start::Last(*n)),
-            From::Cursor(cursor) => cursor.get(channel).map(|position| match position {
-                // The place of one who was not told yet that its cursor cannot be read.
-                Position { epoch: 0, .. } => Start::Unreadable,
-                position => Start::After(position),
-            }),
+            From::Cursor(cursor) => cursor.get(channel).map(begin_at),
             From::Unreadable => Some(Start::Unreadable),
         }
+    }
+}
+
+/// Where one begins who stands at a place.
+pub(super) fn begin_at(place: Position) -> Start {
+    match place {
+        // The place of one who was not told yet that its cursor cannot be read.
+        Position { epoch: 0, .. } => Start::Unreadable,
+        place => Start::After(place),
     }
 }
 

@@ -107,11 +107,11 @@ impl Writer {
             }
             Err(failed) => {
                 self.count(&failed.stored);
-                let stored = failed.error.stored();
-                let mut error = Error::from(failed.error.clone()).stored(stored);
-                if let BrokerError::Closed(end) = failed.error {
-                    error = error.ends_at(Cursor::one(&self.channel, end));
-                }
+                let end = match failed.error {
+                    BrokerError::Closed(end) => Some(Cursor::one(&self.channel, end)),
+                    _ => None,
+                };
+                let error = Error { end, ..failed.error.of_write() };
                 Err(Stopped { stored: failed.stored, error })
             }
         }
@@ -126,13 +126,9 @@ impl Writer {
             return Err(Error::new(Code::Draining, "this node is shutting down").stored(Stored::No));
         }
         let rules = self.namespace()?.rules();
-        let failed = |error: BrokerError| {
-            let stored = error.stored();
-            Error::from(error).stored(stored)
-        };
         let closed = answer_append(hub.broker.append(&self.channel, vec![Draft::end()], &rules)).await;
-        let closed = closed.map_err(|append| failed(append.error))?;
-        closed.into_iter().next().ok_or_else(|| failed(BrokerError::Lost("it gave no place".into())))
+        let closed = closed.map_err(|append| append.error.of_write())?;
+        closed.into_iter().next().ok_or_else(|| BrokerError::Lost("it gave no place".into()).of_write())
     }
 
     /// Checks the right to close the channel.

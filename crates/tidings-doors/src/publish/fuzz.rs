@@ -9,7 +9,7 @@ use super::batch;
 use super::events::Events;
 use super::lines::Lines;
 use super::stream::{Piece, Split};
-use crate::fuzzing::{described, holds, refused, revocation};
+use crate::fuzzing::{acknowledgement, described, holds, refused, revocation, terms};
 use crate::item::check_event;
 
 /// What a body becomes: its messages, and why it ends before its end, or whether within a message.
@@ -43,7 +43,8 @@ fn run<'a>(mut split: impl Split, pieces: impl IntoIterator<Item = &'a [u8]>) ->
     (out.collect(), ended.map_err(|error| error.code))
 }
 
-/// A body that is whole: a batch, a single message of each kind, and a revocation.
+/// A body that is whole: a batch, a single message of each kind, a revocation, the terms of a channel,
+/// and an acknowledgement.
 pub fn bodies(data: &[u8]) {
     let body = Bytes::copy_from_slice(data);
     match batch::messages(&body, 1_000) {
@@ -71,4 +72,6 @@ pub fn bodies(data: &[u8]) {
         }
     }
     revocation(data);
+    terms(data);
+    acknowledgement(data);
 }

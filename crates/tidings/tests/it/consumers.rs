@@ -2,7 +2,8 @@
 
 use serde_json::{Value, json};
 
-use crate::node::{Call, TestNode, token};
+use crate::node::{Call, Namespace, TestNode, token};
+use crate::time::Time;
 
 const CHANNEL: &str = "/v1/channels/orders:1";
 
@@ -113,4 +114,38 @@ async fn wrong_acknowledgements_are_refused() {
         .problem(404, "unknown-consumer");
     node.call("POST", &format!("{CHANNEL}/consumers/phone/ack")).await.problem(401, "no-credentials");
     node.call("PATCH", &format!("{CHANNEL}/consumers/phone")).await.problem(405, "method-not-allowed");
+}
+
+#[tokio::test]
+async fn whoever_reads_or_acknowledges_is_not_forgotten() {
+    const DAYS: u64 = 24 * 3_600_000;
+    let time = Time::stop();
+    let node = TestNode::new().namespace("orders", |n| n).clock(&time.clock).run().await;
+    let stored = node.publish("orders:1", "a").await;
+    for name in ["reads", "acks", "gone"] {
+        node.get(&format!("{CHANNEL}?consumer={name}")).bearer(crate::node::KEY).await.ok();
+        ack(&node, name, &stored).await.ok();
+    }
+    time.pass(20 * DAYS).await;
+    // On a quiet channel there is nothing new to acknowledge.
+    node.get(&format!("{CHANNEL}?consumer=reads")).bearer(crate::node::KEY).await.ok();
+    ack(&node, "acks", &stored).await.ok();
+    time.pass(20 * DAYS).await;
+    let look = |name| node.get(&format!("{CHANNEL}/consumers/{name}")).bearer(crate::node::KEY);
+    assert_eq!(look("reads").await.ok().text("cursor"), stored);
+    assert_eq!(look("acks").await.ok().text("cursor"), stored);
+    look("gone").await.problem(404, "unknown-consumer");
+}
+
+#[tokio::test]
+async fn a_gap_at_the_beginning_of_a_new_consumer_is_told_again() {
+    let node = TestNode::new().namespace("orders", |n: Namespace| n.retain(1)).run().await;
+    let first = node.publish("orders:1", "a").await;
+    node.publish("orders:1", "b").await;
+    node.publish("orders:1", "c").await;
+    let begin = format!("{CHANNEL}?consumer=phone&after={first}");
+    for _ in 0..2 {
+        let page = node.get(&begin).bearer(crate::node::KEY).await.ok().json();
+        assert_eq!((&page["gap"]["why"], data(&page)), (&json!("expired"), vec!["c"]));
+    }
 }

@@ -93,7 +93,7 @@ impl Asking {
             }
             Ask::Ack { channel, consumer, cursor } => {
                 let at = session.acknowledge(&channel, &consumer, &cursor).await?;
-                let acknowledged = Acknowledged::new(&channel, &consumer, Some(at));
+                let acknowledged = Acknowledged::new(&channel, &consumer, at);
                 Ok(Done::Reply(reply::acknowledged(id, acknowledged)))
             }
             Ask::Unsubscribe(channel) => Ok(Done::Leave(channel)),
