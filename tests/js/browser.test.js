@@ -130,4 +130,21 @@ describe('Chromium', { skip }, () => {
     assert.equal(await read, 'first line\nsecond line');
     await page.close();
   });
+
+  test('a native EventSource stops by itself at the end of a closed channel', async () => {
+    const channel = newChannel('closed');
+    const { page } = await open(browser, `${NODE}/?channel=${newChannel('idle')}`);
+    try {
+      await listen(page, channelPath(channel));
+      await page.evaluate(() => window.source.addEventListener('tidings.end', ({ data }) => window.got.push({ end: JSON.parse(data).channel })));
+      await publish(channel, { n: 1 });
+      const closed = await fetch(`${NODE}${channelPath(channel)}?close`, { method: 'POST' });
+      assert.equal(closed.status, 200);
+      // It comes back once, is answered 204, and comes no more.
+      await page.waitForFunction(() => window.source.readyState === EventSource.CLOSED, null, { timeout: 15_000 });
+      assert.deepEqual(await got(page), [{ n: 1 }, { end: channel }]);
+    } finally {
+      await page.close();
+    }
+  });
 });
