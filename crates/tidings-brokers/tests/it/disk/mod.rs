@@ -1,0 +1,3 @@
+//! The disk broker.
+
+mod conformance;
