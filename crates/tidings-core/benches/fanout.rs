@@ -87,7 +87,12 @@ impl Bench {
         // No more than it needs: this memory is measured.
         let mut subscriptions = Vec::with_capacity(channels.len().div_ceil(NAMES_MAX));
         for channels in channels.chunks(NAMES_MAX) {
-            let want = Want { channels: channels.to_vec(), from: From::Latest, default: Start::Latest };
+            let want = Want {
+                channels: channels.to_vec(),
+                from: From::Latest,
+                consumer: None,
+                default: Start::Latest,
+            };
             subscriptions.push(self.session().follow(want).await.expect("a backend may read"));
         }
         subscriptions

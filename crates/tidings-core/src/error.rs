@@ -7,6 +7,8 @@
 
 use std::fmt;
 
+use crate::log::Cursor;
+
 /// What a failed operation tells its caller.
 #[derive(Debug, thiserror::Error)]
 #[error("{code}: {detail}")]
@@ -19,6 +21,8 @@ pub struct Error {
     pub stored: Option<Stored>,
     /// Milliseconds after which to try again, where this case knows it better than [`Code::retry`].
     pub retry_ms: Option<u64>,
+    /// Where the channel of the request ends, where that is why it was refused.
+    pub end: Option<Cursor>,
 }
 
 /// Whether a failed write took effect. Decides if a retry needs an idempotency key.
@@ -50,6 +54,8 @@ pub enum Code {
     BadBatch,
     /// A channel name breaks the rules of names.
     BadChannel,
+    /// The name of a consumer breaks the rules of names.
+    BadConsumer,
     /// A cursor cannot be read, or covers none of the channels asked for.
     BadCursor,
     /// An event name is too long, reserved, or holds a line break.
@@ -68,6 +74,8 @@ pub enum Code {
     BadRequest,
     /// The body of a revocation is not one.
     BadRevocation,
+    /// What a channel is to be created with cannot be understood.
+    BadTerms,
     /// A `text/plain` body is not UTF-8.
     BadText,
     /// A credential was sent and is not valid.
@@ -76,6 +84,8 @@ pub enum Code {
     BodyIncomplete,
     /// The broker does not answer.
     BrokerUnavailable,
+    /// The channel is closed.
+    ChannelClosed,
     /// The node is shutting down.
     Draining,
     /// The credential is valid and lacks the right.
@@ -114,6 +124,10 @@ pub enum Code {
     TooManyChannels,
     /// This user, or this address, has as many connections as it may.
     TooManyConnections,
+    /// Nobody created the channel, and its namespace wants that.
+    UnknownChannel,
+    /// Nobody reads the channel as this consumer.
+    UnknownConsumer,
     /// No namespace of this name is declared.
     UnknownNamespace,
     /// The request target is longer than 16 KiB.
@@ -122,10 +136,11 @@ pub enum Code {
 
 impl Code {
     /// Every code, in the order of the alphabet.
-    pub const ALL: [Code; 37] = [
+    pub const ALL: [Code; 42] = [
         Code::AlreadySubscribed,
         Code::BadBatch,
         Code::BadChannel,
+        Code::BadConsumer,
         Code::BadCursor,
         Code::BadEvent,
         Code::BadFrame,
@@ -135,10 +150,12 @@ impl Code {
         Code::BadQuery,
         Code::BadRequest,
         Code::BadRevocation,
+        Code::BadTerms,
         Code::BadText,
         Code::BadToken,
         Code::BodyIncomplete,
         Code::BrokerUnavailable,
+        Code::ChannelClosed,
         Code::Draining,
         Code::Forbidden,
         Code::HeadTooLarge,
@@ -158,6 +175,8 @@ impl Code {
         Code::TooLarge,
         Code::TooManyChannels,
         Code::TooManyConnections,
+        Code::UnknownChannel,
+        Code::UnknownConsumer,
         Code::UnknownNamespace,
         Code::UriTooLong,
     ];
@@ -168,6 +187,7 @@ impl Code {
             Code::AlreadySubscribed => "already-subscribed",
             Code::BadBatch => "bad-batch",
             Code::BadChannel => "bad-channel",
+            Code::BadConsumer => "bad-consumer",
             Code::BadCursor => "bad-cursor",
             Code::BadEvent => "bad-event",
             Code::BadFrame => "bad-frame",
@@ -177,10 +197,12 @@ impl Code {
             Code::BadQuery => "bad-query",
             Code::BadRequest => "bad-request",
             Code::BadRevocation => "bad-revocation",
+            Code::BadTerms => "bad-terms",
             Code::BadText => "bad-text",
             Code::BadToken => "bad-token",
             Code::BodyIncomplete => "body-incomplete",
             Code::BrokerUnavailable => "broker-unavailable",
+            Code::ChannelClosed => "channel-closed",
             Code::Draining => "draining",
             Code::Forbidden => "forbidden",
             Code::HeadTooLarge => "head-too-large",
@@ -200,6 +222,8 @@ impl Code {
             Code::TooLarge => "too-large",
             Code::TooManyChannels => "too-many-channels",
             Code::TooManyConnections => "too-many-connections",
+            Code::UnknownChannel => "unknown-channel",
+            Code::UnknownConsumer => "unknown-consumer",
             Code::UnknownNamespace => "unknown-namespace",
             Code::UriTooLong => "uri-too-long",
         }
@@ -211,6 +235,7 @@ impl Code {
             Code::AlreadySubscribed
             | Code::BadBatch
             | Code::BadChannel
+            | Code::BadConsumer
             | Code::BadCursor
             | Code::BadEvent
             | Code::BadFrame
@@ -220,7 +245,9 @@ impl Code {
             | Code::BadQuery
             | Code::BadRequest
             | Code::BadRevocation
+            | Code::BadTerms
             | Code::BadText
+            | Code::ChannelClosed
             | Code::HeadTooLarge
             | Code::MethodNotAllowed
             | Code::NotFound
@@ -234,6 +261,8 @@ impl Code {
             | Code::PresenceOff
             | Code::TlsRequired
             | Code::TokenExpired
+            | Code::UnknownChannel
+            | Code::UnknownConsumer
             | Code::UnknownNamespace => Retry::AfterChange,
             Code::BodyIncomplete | Code::Lagged => Retry::After(0),
             Code::BrokerUnavailable | Code::Draining | Code::KeysUnavailable => Retry::After(2_000),
@@ -250,6 +279,7 @@ impl Code {
             Code::AlreadySubscribed => "unsubscribe first, or use what comes already",
             Code::BadBatch => "send {\"messages\":[…]} with at most 1,000 messages",
             Code::BadChannel => "use 1 to 255 bytes of A-Z a-z 0-9 _ - . : @ =",
+            Code::BadConsumer => "choose a name of 1 to 128 bytes of A-Z a-z 0-9 _ - . : @ =",
             Code::BadCursor => "use a cursor as this server gave it, with the channels it was given for",
             Code::BadEvent => "use at most 128 bytes, without line breaks, not beginning with `tidings.`",
             Code::BadFrame => "see docs/protocol.md for the frames that this URL takes",
@@ -261,10 +291,14 @@ impl Code {
             Code::BadRevocation => {
                 "send {\"user\":…} or {\"jti\":…}, and `until` in seconds since 1970 or as RFC 3339 in UTC"
             }
+            Code::BadTerms => {
+                "send {\"retain\":{\"messages\":…,\"age\":\"24h\"},\"ttl\":\"7days\"}, each of them optional"
+            }
             Code::BadText => "send UTF-8, or another Content-Type than text/plain to publish bytes",
             Code::BadToken => "get a new token, or send none",
             Code::BodyIncomplete => "send the body again, with the same Idempotency-Key",
             Code::BrokerUnavailable => "try again in a moment, with the same Idempotency-Key",
+            Code::ChannelClosed => "publish to another channel; what was published can still be read",
             Code::Draining => {
                 "connect again: another node, or this one once restarted, continues at your cursor"
             }
@@ -294,6 +328,8 @@ impl Code {
                 "ask for at most 100 channels in one request, and for more on several connections"
             }
             Code::TooManyConnections => "close others first, or share one among your tabs",
+            Code::UnknownChannel => "create it first, with PUT and an API key that may administer",
+            Code::UnknownConsumer => "read the channel with `consumer=NAME` first, with the same credentials",
             Code::UnknownNamespace => "declare [namespaces.NAME] in the configuration",
             Code::UriTooLong => "keep the request target under 16 KiB",
         }
@@ -309,19 +345,27 @@ impl fmt::Display for Code {
 impl Error {
     /// An error of this code, with the sentence that describes this case.
     pub fn new(code: Code, detail: impl Into<String>) -> Self {
-        Error { code, detail: detail.into(), stored: None, retry_ms: None }
+        Error { code, detail: detail.into(), stored: None, retry_ms: None, end: None }
     }
 
     /// The same error once more, for another message that shared its fate.
     #[must_use]
     pub fn again(&self) -> Self {
-        Error { code: self.code, detail: self.detail.clone(), stored: self.stored, retry_ms: self.retry_ms }
+        let Error { code, ref detail, stored, retry_ms, ref end } = *self;
+        Error { code, detail: detail.clone(), stored, retry_ms, end: end.clone() }
     }
 
     /// The same error, which passes after so many milliseconds.
     #[must_use]
     pub fn after(mut self, ms: u64) -> Self {
         self.retry_ms = Some(ms);
+        self
+    }
+
+    /// The same error, which says where the channel ends.
+    #[must_use]
+    pub fn ends_at(mut self, end: Cursor) -> Self {
+        self.end = Some(end);
         self
     }
 

@@ -8,11 +8,13 @@ use std::path::{Path, PathBuf};
 use crate::log::Position;
 use crate::{Channel, Cursor};
 
+pub use crate::session::fuzz::token;
+
 /// A function that takes any bytes, and panics where something does not hold.
 pub type Target = fn(&[u8]);
 
 /// The targets of this crate, by the name of their folder in the corpus.
-pub const TARGETS: &[(&str, Target)] = &[("cursor", cursor)];
+pub const TARGETS: &[(&str, Target)] = &[("cursor", cursor), ("token", token)];
 
 /// The pieces in which bytes may arrive: their sizes follow from `seed`, and are mostly small.
 pub fn pieces(data: &[u8], seed: u8) -> impl Iterator<Item = &[u8]> {

@@ -238,6 +238,8 @@ impl Ids {
 impl From<BrokerError> for Error {
     fn from(error: BrokerError) -> Self {
         let code = match error {
+            BrokerError::Closed(_) => Code::ChannelClosed,
+            BrokerError::Unknown => Code::UnknownChannel,
             BrokerError::Full => Code::IdempotencyFull,
             BrokerError::Unavailable(_) | BrokerError::Lost(_) | BrokerError::Corrupt(_) => {
                 Code::BrokerUnavailable
@@ -252,7 +254,11 @@ impl BrokerError {
     pub(crate) fn stored(&self) -> Stored {
         match self {
             BrokerError::Lost(_) => Stored::Unknown,
-            BrokerError::Unavailable(_) | BrokerError::Full | BrokerError::Corrupt(_) => Stored::No,
+            BrokerError::Closed(_)
+            | BrokerError::Unknown
+            | BrokerError::Unavailable(_)
+            | BrokerError::Full
+            | BrokerError::Corrupt(_) => Stored::No,
         }
     }
 }

@@ -35,7 +35,7 @@
 //! let payload = Payload { kind: Kind::Text, bytes: "hello".into() };
 //! let draft = Draft { id: "1".into(), once: Once::Id, event: None, key: None, payload, from: None };
 //! session.writer(&news)?.append(vec![draft]).await.map_err(|stopped| stopped.error)?;
-//! let want = Want { channels: vec![news], from: From::Earliest, default: Start::Latest };
+//! let want = Want { channels: vec![news], from: From::Earliest, consumer: None, default: Start::Latest };
 //! let page = session.read(want, 100).await?;
 //! assert_eq!(&page.messages[0].payload.bytes[..], b"hello");
 //! # Ok(()) }
@@ -70,8 +70,8 @@ pub use presence::{Change, Present, Roster, Watcher};
 pub use reader::Item;
 pub use revocation::{Revoked, Whom};
 pub use session::{
-    ApiKey, Backend, Batch, Client, Credentials, End, Fact, From, Identity, KeySet, Keys, NamedKey, Place,
-    PublicKey, Read, Rights, Session, Stopped, Subscription, Tokens, Unusable, Want, WatchPlace, Watches,
-    Writer,
+    ApiKey, Backend, Batch, Client, Consumer, Credentials, End, Fact, From, Identity, KeySet, Keys, NamedKey,
+    Place, PublicKey, Read, Rights, Session, Stopped, Subscription, Tokens, Unusable, Want, WatchPlace,
+    Watches, Writer,
 };
 pub use settings::Settings;

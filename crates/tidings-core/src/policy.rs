@@ -46,6 +46,8 @@ pub struct Namespace {
     pub retain: Retain,
     /// Keep the newest message of each key (`compact = "latest-per-key"`).
     pub compact: bool,
+    /// Whether the first message creates a channel; else an administrator does.
+    pub implicit: bool,
     /// Keep a list of who is here.
     pub presence: bool,
     /// Who may read.
@@ -78,6 +80,7 @@ impl Namespace {
                 Delivery::AtLeastOnce => Retain::LOG,
             },
             compact: false,
+            implicit: true,
             presence: false,
             subscribe: Subscribe::Token,
             publish: Publish::Server,
@@ -93,6 +96,7 @@ impl Namespace {
         Rules {
             retain: self.retain,
             compact: self.compact,
+            implicit: self.implicit,
             dedupe_ms: self.dedupe_ms,
             below: match self.delivery {
                 Delivery::AtMostOnce => Below::Newest,

@@ -14,7 +14,7 @@ use tokio::time::{sleep, timeout};
 use crate::broker::{Broker, BrokerError};
 use crate::error::{Code, Error};
 use crate::feed::{Entry, LOST_AFTER, Lease, Look, RETRY_FIRST, RETRY_MAX};
-use crate::log::{Channel, Gap, Limit, Page, Position, Rules};
+use crate::log::{Channel, Found, Gap, Limit, Page, Position, Rules};
 
 /// One thing that a reader gives.
 #[derive(Debug, Clone)]
@@ -23,14 +23,25 @@ pub enum Item {
     Entry(Arc<Entry>),
     /// Messages that cannot be delivered.
     Gap(Gap),
+    /// The channel is closed: nothing follows this place.
+    End(Position),
 }
 
 impl Item {
+    /// What a tail gave: a message, or the end.
+    fn of(entry: Arc<Entry>) -> Self {
+        match entry.message.is_end() {
+            true => Item::End(entry.message.position),
+            false => Item::Entry(entry),
+        }
+    }
+
     /// Where a reader stands that has got this item.
     pub fn position(&self) -> Position {
         match self {
             Item::Entry(entry) => entry.message.position,
             Item::Gap(gap) => gap.until,
+            Item::End(position) => *position,
         }
     }
 }
@@ -41,6 +52,10 @@ pub(crate) struct Reader {
     rules: Rules,
     at: Position,
     gap: Option<Gap>,
+    /// The place after the end, once it is known that the channel is closed.
+    closed: Option<Position>,
+    /// Whether its client was told.
+    ended: bool,
     /// Where the ring ended at the last look, if the bell has not rung since.
     end: Option<Position>,
     lease: Lease,
@@ -55,8 +70,9 @@ const PAGE: Limit = Limit { messages: 64, bytes: 64 * 1024 };
 
 impl Reader {
     /// A reader at a place, which begins with a gap if one is known.
-    pub(crate) fn new(channel: Channel, rules: Rules, at: Position, gap: Option<Gap>, lease: Lease) -> Self {
-        Reader { channel, rules, at, gap, end: None, lease, page: None }
+    pub(crate) fn new(channel: Channel, rules: Rules, at: Position, found: &Found, lease: Lease) -> Self {
+        let closed = found.closed.then_some(found.end);
+        Reader { channel, rules, at, gap: found.gap, closed, ended: false, end: None, lease, page: None }
     }
 
     /// The channel it reads.
@@ -74,6 +90,11 @@ impl Reader {
         self.rules = Rules { below: self.rules.below, ..rules };
     }
 
+    /// Whether its channel is closed, and it stands after the end.
+    pub(crate) fn is_past_the_end(&self) -> bool {
+        self.closed == Some(self.at)
+    }
+
     /// Notes that the bell rang for it.
     pub(crate) fn rung(&mut self) {
         self.end = None;
@@ -81,7 +102,12 @@ impl Reader {
 
     /// Whether it stands where the ring ended at its last look, so that only the bell can bring more.
     pub(crate) fn is_at_end(&self) -> bool {
-        self.end == Some(self.at)
+        self.ended || self.end == Some(self.at)
+    }
+
+    /// Whether its channel is closed, and all of it, with the end, has begun to go out.
+    pub(crate) fn has_ended(&self) -> bool {
+        self.ended
     }
 
     /// Whether the broker's answer will wake the task, so that no bell needs to.
@@ -92,8 +118,10 @@ impl Reader {
     /// Moves to the place after an item that began to go out.
     pub(crate) fn advance(&mut self, item: &Item) {
         self.at = item.position();
-        if matches!(item, Item::Gap(_)) {
-            self.gap = None;
+        match item {
+            Item::Entry(_) => {}
+            Item::Gap(_) => self.gap = None,
+            Item::End(_) => self.ended = true,
         }
     }
 
@@ -111,6 +139,13 @@ impl Reader {
             out(Item::Gap(gap));
             return Poll::Ready(Ok(true));
         }
+        if self.ended {
+            return Poll::Pending;
+        }
+        if self.is_past_the_end() {
+            out(Item::End(self.at));
+            return Poll::Ready(Ok(true));
+        }
         let mut nothing_below = None;
         loop {
             if self.page.is_none() {
@@ -118,7 +153,7 @@ impl Reader {
                     Ok(Look::Entries { more }) => {
                         let last = entries.last().map(|entry| entry.message.position);
                         self.end = last.filter(|_| !more);
-                        entries.drain(..).for_each(|entry| out(Item::Entry(entry)));
+                        entries.drain(..).for_each(|entry| out(Item::of(entry)));
                         return Poll::Ready(Ok(more));
                     }
                     Ok(Look::End) => return Poll::Pending,
@@ -135,9 +170,16 @@ impl Reader {
             let (end, page) = std::task::ready!(page.as_mut().poll(cx));
             self.page = None;
             let page = page.map_err(Error::from)?;
+            self.closed = page.end.or(self.closed);
             if let Some(gap) = page.gap {
                 self.gap = Some(gap);
                 out(Item::Gap(gap));
+                return Poll::Ready(Ok(true));
+            }
+            if page.messages.is_empty()
+                && let Some(end) = page.end
+            {
+                out(Item::End(end));
                 return Poll::Ready(Ok(true));
             }
             if page.messages.is_empty() {

@@ -4,6 +4,8 @@
 //! It knows no other door, no broker and no feed; rights, limits and positions
 //! are the session's.
 
+mod channel;
+mod consumer;
 mod entrance;
 #[cfg(any(test, feature = "fuzzing"))]
 pub mod fuzzing;
@@ -45,6 +47,8 @@ pub struct Doors {
     pub heartbeat: Duration,
     /// How long a request's body may pause.
     pub body_idle: Duration,
+    /// How long a body may take that is not streamed, and each message of one that is.
+    pub body_time: Duration,
     /// The largest message, in bytes.
     pub message_bytes: usize,
     /// Most channels that one connection to `/v1/connect` reads.

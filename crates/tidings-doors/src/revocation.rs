@@ -1,6 +1,6 @@
 //! Refusing tokens before they end: `{"user" or "jti", "until"}`.
 
-use std::time::{Duration, UNIX_EPOCH};
+use std::time::UNIX_EPOCH;
 
 use axum::body::Body;
 use axum::response::{IntoResponse, Response};
@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use tidings_core::{Code, Error, Identity, Result, Revoked, Session, Whom};
 
 use crate::publish::body::Incoming;
-use crate::wire;
+use crate::{Doors, wire};
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -40,10 +40,10 @@ struct Receipt<'a> {
 const BODY_BYTES_MAX: usize = 16 * 1024;
 
 /// Revokes what the body names, and answers until when, and how many live reads of this node ended.
-pub(crate) async fn revoke(session: &Session, body_idle: Duration, body: Body) -> Result<Response> {
+pub(crate) async fn revoke(doors: &Doors, session: &Session, body: Body) -> Result<Response> {
     // Before the body is read: rights are judged first.
     session.may_administer()?;
-    let body = Incoming::new(body, body_idle, session).whole(BODY_BYTES_MAX).await?;
+    let body = Incoming::new(body, doors, session).whole(BODY_BYTES_MAX).await?;
     let (whom, until_ms) = order(&body)?;
     let Revoked { until_ms, ended } = session.revoke(whom.clone(), until_ms).await?;
     let key = match session.identity() {

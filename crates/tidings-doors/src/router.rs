@@ -15,7 +15,7 @@ use axum::routing::any;
 use http::header::{CONNECTION, HOST, HeaderMap};
 use http::{Method, StatusCode, Version};
 use tidings_core::log::Start;
-use tidings_core::{Channel, Code, Cursor, Error, Result, Session};
+use tidings_core::{Channel, Code, Consumer, Cursor, Error, Result, Session};
 use tracing::Instrument;
 
 use crate::http::Transport;
@@ -23,7 +23,10 @@ use crate::http::credentials::credentials;
 use crate::http::peer::Peer;
 use crate::http::problem::{Counted, Problem};
 use crate::http::refusal::{Refused, TARGET_BYTES_MAX};
-use crate::{Doors, Entrance, Request, item, poll, presence, publish, revocation, sse, websocket};
+use crate::{
+    Doors, Entrance, Request, channel as life, consumer, item, poll, presence, publish, revocation, sse,
+    websocket,
+};
 
 /// The names in a path, if they are text.
 type Path = std::result::Result<RawPathParams, RawPathParamsRejection>;
@@ -33,6 +36,8 @@ pub fn router(entrance: &Entrance) -> Router {
     let mut router = Router::new()
         .route("/v1/channels/{channel}", any(channel))
         .route("/v1/channels/{channel}/presence", any(roster))
+        .route("/v1/channels/{channel}/consumers/{consumer}", any(consumer))
+        .route("/v1/channels/{channel}/consumers/{consumer}/ack", any(ack))
         .route("/v1/subscribe", any(subscribe))
         .route("/v1/publish", any(batch))
         .route("/v1/connect", any(connect))
@@ -138,7 +143,18 @@ async fn channel(State(doors): State<Arc<Doors>>, path: Path, request: http::Req
                 Err(error) => Problem::from(error).into_response(),
             }
         }
-        _ => Problem::method_not_allowed("GET, HEAD, POST, OPTIONS").into_response(),
+        Method::PUT | Method::DELETE => {
+            let done = async {
+                let channel = item::channel(name(&path))?;
+                let session = open(&doors, &request, std::slice::from_ref(&channel)).await?;
+                match request.method {
+                    Method::PUT => life::create(&session, &doors, body, &channel).await,
+                    _ => life::delete(&session, &channel).await,
+                }
+            };
+            answer(done.await)
+        }
+        _ => Problem::method_not_allowed("GET, HEAD, POST, PUT, DELETE, OPTIONS").into_response(),
     }
 }
 
@@ -168,8 +184,7 @@ async fn revoke(State(doors): State<Arc<Doors>>, request: http::Request<Body>) -
     if request.method != Method::POST {
         return Problem::method_not_allowed("POST, OPTIONS").into_response();
     }
-    let revoked =
-        async { revocation::revoke(&open(&doors, &request, &[]).await?, doors.body_idle, body).await };
+    let revoked = async { revocation::revoke(&doors, &open(&doors, &request, &[]).await?, body).await };
     answer(revoked.await)
 }
 
@@ -184,6 +199,39 @@ async fn roster(State(doors): State<Arc<Doors>>, path: Path, request: http::Requ
         presence::read(&session, &channel).await
     };
     answer(roster.await)
+}
+
+async fn consumer(State(doors): State<Arc<Doors>>, path: Path, request: http::Request<Body>) -> Response {
+    let (request, _) = Request::split(request);
+    if !matches!(request.method, Method::GET | Method::HEAD | Method::DELETE) {
+        return Problem::method_not_allowed("GET, HEAD, DELETE, OPTIONS").into_response();
+    }
+    let looked = async {
+        let (channel, consumer, session) = consumption(&doors, &request, &path).await?;
+        consumer::look(&session, &request.method, &channel, &consumer).await
+    };
+    answer(looked.await)
+}
+
+async fn ack(State(doors): State<Arc<Doors>>, path: Path, request: http::Request<Body>) -> Response {
+    let (request, body) = Request::split(request);
+    if request.method != Method::POST {
+        return Problem::method_not_allowed("POST, OPTIONS").into_response();
+    }
+    let acknowledged = async {
+        let (channel, consumer, session) = consumption(&doors, &request, &path).await?;
+        consumer::acknowledge(&session, &doors, body, &channel, &consumer).await
+    };
+    answer(acknowledged.await)
+}
+
+/// The channel and the consumer that a path names, for a session that may have one.
+async fn consumption(doors: &Doors, request: &Request, path: &Path) -> Result<(Channel, Consumer, Session)> {
+    let channel = item::channel(name(path))?;
+    let session = open(doors, request, std::slice::from_ref(&channel)).await?;
+    session.may_consume(&channel)?;
+    let consumer = path.as_ref().ok().and_then(|params| params.iter().nth(1)).map_or("", |(_, name)| name);
+    Ok((channel, Consumer::parse(consumer)?, session))
 }
 
 async fn connect(State(doors): State<Arc<Doors>>, request: http::Request<Body>) -> Response {

@@ -7,8 +7,8 @@ use std::time::{Duration, UNIX_EPOCH};
 use base64::prelude::{BASE64_STANDARD, Engine as _};
 use bytes::{BufMut, BytesMut};
 use serde::Serialize;
-use tidings_core::log::{Gap, Kind, Message};
-use tidings_core::{Channel, Cursor};
+use tidings_core::log::{Gap, Kind, Message, Position};
+use tidings_core::{Channel, Cursor, Read};
 
 /// The event name of a message that has none.
 pub const MESSAGE: &str = "message";
@@ -128,6 +128,36 @@ impl GapReport {
     }
 }
 
+/// The end of a channel as it goes out: `{"channel","cursor"}`.
+#[derive(Debug, Clone, Serialize)]
+pub struct EndReport {
+    channel: String,
+    cursor: String,
+}
+
+impl EndReport {
+    /// The report that a channel ends before this place.
+    pub fn new(channel: &Channel, end: Position) -> Self {
+        EndReport { channel: channel.to_string(), cursor: Cursor::one(channel, end).to_string() }
+    }
+
+    /// As JSON text.
+    pub fn to_json(&self) -> String {
+        // A struct of strings always serialises.
+        serde_json::to_string(self).unwrap_or_default()
+    }
+}
+
+/// What stands in a page for the channels that end in it; nothing where none does.
+pub fn ended(read: &Read) -> String {
+    if read.ended.is_empty() {
+        return String::new();
+    }
+    let ended: Vec<_> = read.ended.iter().map(|(channel, end)| EndReport::new(channel, *end)).collect();
+    // Structs of strings always serialise.
+    format!(",\"ended\":{}", serde_json::to_string(&ended).unwrap_or_default())
+}
+
 fn put(out: &mut BytesMut, value: impl std::fmt::Display) {
     // Writing to memory cannot fail.
     let _ = write!(out, "{value}");
@@ -137,7 +167,7 @@ fn put(out: &mut BytesMut, value: impl std::fmt::Display) {
 mod tests {
     use super::*;
     use bytes::Bytes;
-    use tidings_core::log::{Payload, Position};
+    use tidings_core::log::Payload;
 
     fn json(kind: Kind, bytes: &'static [u8]) -> String {
         let mut out = BytesMut::new();

@@ -1,24 +1,24 @@
-//! One append, inside the transaction that it shares with others.
+//! What is done to one channel inside a transaction that it shares with others.
 
 use std::sync::Arc;
 
 use rusqlite::{Connection, OptionalExtension, params};
 use tidings_core::broker::BrokerError;
-use tidings_core::log::{Appended, Channel, Draft, Message, Position, Rules};
+use tidings_core::log::{Appended, Channel, Created, Draft, Message, Position, Rules, Terms};
 
 use super::idempotency;
 use super::life::Life;
 use super::row;
-use super::slots::Slot;
+use super::slots::{Fresh, Slot};
 use super::state::State;
 use super::store::failed;
 use super::trim;
 
 /// One channel in a transaction: its bounds as they will be, and what comes with them.
 pub(super) struct Work {
-    pub(super) slot: Arc<Slot>,
-    pub(super) state: State,
-    pub(super) fresh: Vec<Arc<Message>>,
+    slot: Arc<Slot>,
+    state: State,
+    fresh: Vec<Fresh>,
     /// What readers know to be lost: nothing else may leave the disk.
     seen_lost: u64,
     /// Whether the channel's row must be written.
@@ -40,7 +40,7 @@ impl Work {
         Ok(Work { slot, state, fresh: Vec::new(), seen_lost, changed: false })
     }
 
-    /// Stores drafts, or finds them stored.
+    /// Stores drafts, or finds them stored; a prefix, with the reason, where the channel takes no more.
     pub(super) fn append(
         &mut self,
         store: &Connection,
@@ -48,14 +48,24 @@ impl Work {
         drafts: &[Draft],
         rules: &Rules,
         now_ms: u64,
-    ) -> Result<Vec<Appended>, BrokerError> {
-        self.take_over(store, channel, rules)?;
-        let id = self.state.id.ok_or_else(|| BrokerError::Lost("a channel without a number".into()))?;
+    ) -> Result<(Vec<Appended>, Option<BrokerError>), BrokerError> {
+        if !rules.implicit && !self.state.is_created() {
+            return Ok((Vec::new(), Some(BrokerError::Unknown)));
+        }
+        let rules = &self.state.rules(rules);
+        let id = self.take_over(store, channel, rules)?;
         let mut appended = Vec::with_capacity(drafts.len());
         for draft in drafts {
-            let found = idempotency::find(store, id, draft, now_ms)?;
+            let known = idempotency::find(store, id, draft, now_ms)?;
+            let closed = self.state.closed && known.is_none();
+            let found = known.or((closed && draft.is_end()).then_some(self.state.last));
             let offset = match found {
                 Some(offset) => offset,
+                None if closed => {
+                    let end = Position { epoch: self.state.epoch, offset: self.state.last };
+                    return Ok((appended, Some(BrokerError::Closed(end))));
+                }
+                None if draft.is_end() => self.close(channel, now_ms),
                 None => self.store(store, channel, id, draft, rules, now_ms)?,
             };
             let position = Position { epoch: self.state.epoch, offset };
@@ -66,7 +76,57 @@ impl Work {
             self.state.aged_ms = now_ms;
             self.state.expire(store, rules.retain.messages, rules.retain.age_ms, now_ms)?;
         }
-        Ok(appended)
+        Ok((appended, None))
+    }
+
+    /// Creates the channel, or gives it other terms.
+    pub(super) fn create(
+        &mut self,
+        store: &Connection,
+        channel: &Channel,
+        terms: Terms,
+        rules: &Rules,
+        now_ms: u64,
+    ) -> Result<Created, BrokerError> {
+        let new = !self.state.is_created();
+        self.state.terms = Some(terms);
+        self.state.written_ms = now_ms;
+        self.changed = true;
+        let rules = terms.over(rules);
+        self.take_over(store, channel, &rules)?;
+        self.state.expire(store, rules.retain.messages, rules.retain.age_ms, now_ms)?;
+        let end = Position { epoch: self.state.epoch, offset: self.state.last };
+        Ok(Created { end, new, closed: self.state.closed })
+    }
+
+    /// Deletes the channel, if its time to live has passed.
+    pub(super) fn delete_over(
+        &mut self,
+        store: &Connection,
+        channel: &Channel,
+        life: &Life,
+        now_ms: u64,
+    ) -> Result<(), BrokerError> {
+        if self.state.is_over(now_ms) { self.delete(store, channel, life).map(drop) } else { Ok(()) }
+    }
+
+    /// Deletes the channel. Gives whether there was one.
+    pub(super) fn delete(
+        &mut self,
+        store: &Connection,
+        channel: &Channel,
+        life: &Life,
+    ) -> Result<bool, BrokerError> {
+        let Some(id) = self.state.id.filter(|_| self.state.is_created()) else { return Ok(false) };
+        store.execute("INSERT INTO deleted VALUES (?)", [id]).map_err(failed)?;
+        store.execute("DELETE FROM channels WHERE id = ?", [id]).map_err(failed)?;
+        let (seed, unsynced) = (Life::another()?, self.state.unsynced);
+        self.state = State::empty(seed, life.epoch(seed, unsynced));
+        self.state.unsynced = unsynced;
+        self.state.save(store, channel)?;
+        self.seen_lost = 0;
+        self.fresh.push(Fresh::Epoch);
+        Ok(true)
     }
 
     /// What is to be written besides, once the last append of the transaction is in.
@@ -83,7 +143,7 @@ impl Work {
         let mut inside = self.slot.lock();
         let mut counted = Ok(());
         if let Some(known) = inside.known()
-            && known.lost > self.seen_lost
+            && (known.epoch, known.lost > self.seen_lost) == (self.state.epoch, true)
         {
             // A reader came upon messages that had expired meanwhile.
             if known.lost >= self.state.lost {
@@ -97,8 +157,13 @@ impl Work {
         counted
     }
 
-    /// Keeps the channel by these rules from now on.
-    fn take_over(&mut self, store: &Connection, channel: &Channel, rules: &Rules) -> Result<(), BrokerError> {
+    /// Keeps the channel by these rules from now on. Gives its number.
+    fn take_over(
+        &mut self,
+        store: &Connection,
+        channel: &Channel,
+        rules: &Rules,
+    ) -> Result<i64, BrokerError> {
         let (keep, age_ms) = (rules.retain.messages, rules.retain.age_ms);
         if (self.state.keep, self.state.age_ms) != (keep, age_ms) {
             (self.state.keep, self.state.age_ms) = (keep, age_ms);
@@ -107,7 +172,18 @@ impl Work {
         if self.state.id.is_none() {
             self.state.save(store, channel)?;
         }
-        Ok(())
+        self.state.id.ok_or_else(|| BrokerError::Lost("a channel without a number".into()))
+    }
+
+    /// The end has a place, and is not kept as a message: retention cannot lose it.
+    fn close(&mut self, channel: &Channel, now_ms: u64) -> u64 {
+        self.state.last += 1;
+        self.state.closed = true;
+        self.state.written_ms = now_ms;
+        self.changed = true;
+        let position = Position { epoch: self.state.epoch, offset: self.state.last };
+        self.fresh.push(Fresh::Message(Arc::new(Message::end(channel.clone(), position, now_ms))));
+        position.offset
     }
 
     /// Remembers that what is acknowledged may not be on disk yet. Gives whether that is new.
@@ -142,8 +218,8 @@ impl Work {
         let value = row::encode(id, &message);
         row.execute(params![id, offset.cast_signed(), now_ms.cast_signed(), message.key.as_deref(), value])
             .map_err(failed)?;
-        self.state.newest_ms = now_ms;
-        self.fresh.push(Arc::new(message));
+        (self.state.newest_ms, self.state.written_ms) = (now_ms, now_ms);
+        self.fresh.push(Fresh::Message(Arc::new(message)));
         Ok(offset)
     }
 

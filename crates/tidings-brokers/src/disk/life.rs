@@ -86,6 +86,11 @@ impl Life {
         (seed ^ self.era ^ if unsynced { self.era_unsynced } else { 0 }).max(1)
     }
 
+    /// The part of an epoch that no life had.
+    pub(super) fn another() -> Result<u64, BrokerError> {
+        random()
+    }
+
     /// The part to store so that a channel keeps its epoch when it stops to wait for the disk.
     pub(super) fn unsynced(&self, seed: u64) -> u64 {
         seed ^ self.era_unsynced

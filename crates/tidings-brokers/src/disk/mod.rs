@@ -29,11 +29,13 @@ use async_trait::async_trait;
 use futures_util::stream;
 use tidings_core::Clock;
 use tidings_core::broker::{AppendError, Broker, BrokerError, Promise, Tail};
-use tidings_core::log::{Appended, Channel, Draft, Found, Limit, Page, Position, Rules, Start};
+use tidings_core::log::{
+    Appended, Channel, Created, Draft, Found, Limit, Page, Position, Rules, Start, Terms,
+};
 use tokio::sync::{mpsc, oneshot};
 
-use shared::Shared;
-use writer::{Request, Writer};
+use shared::{At, Shared};
+use writer::{Change, Done, Request, Writer};
 
 /// Logs in a folder on this machine's disk.
 #[derive(Debug)]
@@ -65,6 +67,8 @@ pub enum Sync {
 
 /// Messages that wait for a feed; one that is further behind reads the log instead.
 const FOLLOW_MESSAGES: usize = 1_024;
+/// Looks at a channel that ends meanwhile.
+const LOOKS: usize = 3;
 /// Messages handed to a feed at once.
 const FOLLOW_BATCH: usize = 64;
 
@@ -84,6 +88,39 @@ impl Disk {
         let writer = Writer::start(shared.clone(), store, clock.clone(), options.sync)?;
         Ok(Disk { shared, writer, clock, sync: options.sync })
     }
+}
+
+impl Disk {
+    /// Has a channel changed by the thread that writes.
+    async fn change(&self, channel: &Channel, change: Change, rules: &Rules) -> Result<Done, BrokerError> {
+        let (answer, answered) = oneshot::channel();
+        let (channel, now_ms) = (channel.clone(), self.clock.now_ms());
+        self.writer.send(Request { channel, rules: *rules, now_ms, change, answer }).await?;
+        let gone = || BrokerError::Lost("the broker has stopped".into());
+        answered.await.unwrap_or_else(|_gone| Err(gone()))
+    }
+
+    /// Looks at a channel, which is deleted before that if its time to live has passed.
+    async fn look<T: Send + 'static>(
+        &self,
+        channel: &Channel,
+        rules: &Rules,
+        look: impl Fn(At<'_>, &Channel, &Rules) -> read::Looked<T> + Clone + Send + 'static,
+    ) -> Result<T, BrokerError> {
+        for _ in 0..LOOKS {
+            let (look, channel_, rules_) = (look.clone(), channel.clone(), *rules);
+            let looked = self.shared.clone().reading(move |at| look(at, &channel_, &rules_)).await?;
+            if let Some(found) = looked {
+                return Ok(found);
+            }
+            self.change(channel, Change::Over, rules).await?;
+        }
+        Err(BrokerError::Unavailable("the channel ends again and again".into()))
+    }
+}
+
+fn other_answer() -> BrokerError {
+    BrokerError::Lost("the answer is to something else".into())
 }
 
 #[async_trait]
@@ -110,18 +147,18 @@ impl Broker for Disk {
         drafts: Vec<Draft>,
         rules: &Rules,
     ) -> Result<Vec<Appended>, AppendError> {
-        let (answer, answered) = oneshot::channel();
-        let now_ms = self.clock.now_ms();
-        let request = Request { channel: channel.clone(), drafts, rules: *rules, now_ms, answer };
         let nothing = |error| AppendError { stored: Vec::new(), error };
-        self.writer.send(request).await.map_err(nothing)?;
-        let gone = || nothing(BrokerError::Lost("the broker has stopped".into()));
-        answered.await.unwrap_or_else(|_gone| Err(gone()))
+        match self.change(channel, Change::Append(drafts), rules).await.map_err(nothing)? {
+            Done::Appended(appended, None) => Ok(appended),
+            Done::Appended(stored, Some(error)) => Err(AppendError { stored, error }),
+            Done::Created(_) | Done::Deleted(_) => Err(nothing(other_answer())),
+        }
     }
 
     async fn find(&self, channel: &Channel, start: Start, rules: &Rules) -> Result<Found, BrokerError> {
-        let (channel, rules, now_ms) = (channel.clone(), *rules, self.clock.now_ms());
-        self.shared.clone().reading(move |at| read::find(at, &channel, start, &rules, now_ms)).await
+        let now_ms = self.clock.now_ms();
+        self.look(channel, rules, move |at, channel, rules| read::find(at, channel, start, rules, now_ms))
+            .await
     }
 
     async fn read(
@@ -131,20 +168,39 @@ impl Broker for Disk {
         limit: Limit,
         rules: &Rules,
     ) -> Result<Page, BrokerError> {
-        let (channel, rules, now_ms) = (channel.clone(), *rules, self.clock.now_ms());
-        self.shared.clone().reading(move |at| read::page(at, &channel, after, limit, &rules, now_ms)).await
+        let now_ms = self.clock.now_ms();
+        let page = move |at: At<'_>, channel: &Channel, rules: &Rules| {
+            read::page(at, channel, after, limit, rules, now_ms)
+        };
+        self.look(channel, rules, page).await
     }
 
-    async fn follow(&self, channel: &Channel, _rules: &Rules) -> Result<Tail, BrokerError> {
+    async fn follow(&self, channel: &Channel, rules: &Rules) -> Result<Tail, BrokerError> {
         let (sender, receiver) = mpsc::channel(FOLLOW_MESSAGES);
-        let channel = channel.clone();
-        let from = self.shared.clone().reading(move |at| read::follow(at, &channel, sender)).await?;
+        let now_ms = self.clock.now_ms();
+        let follow =
+            move |at: At<'_>, channel: &Channel, _: &Rules| read::follow(at, channel, sender.clone(), now_ms);
+        let from = self.look(channel, rules, follow).await?;
         let items = stream::unfold(receiver, |mut receiver| async move {
             let mut batch = Vec::new();
             receiver.recv_many(&mut batch, FOLLOW_BATCH).await;
             (!batch.is_empty()).then_some((batch, receiver))
         });
         Ok(Tail { from, items: Box::pin(items) })
+    }
+
+    async fn create(&self, channel: &Channel, terms: Terms, rules: &Rules) -> Result<Created, BrokerError> {
+        match self.change(channel, Change::Create(terms), rules).await? {
+            Done::Created(created) => Ok(created),
+            Done::Appended(..) | Done::Deleted(_) => Err(other_answer()),
+        }
+    }
+
+    async fn delete(&self, channel: &Channel, rules: &Rules) -> Result<bool, BrokerError> {
+        match self.change(channel, Change::Delete, rules).await? {
+            Done::Deleted(was_there) => Ok(was_there),
+            Done::Appended(..) | Done::Created(_) => Err(other_answer()),
+        }
     }
 
     async fn ready(&self) -> Result<(), BrokerError> {

@@ -28,6 +28,7 @@ pub(super) struct Shared {
 }
 
 /// A connection that reads, and what it needs to know.
+#[derive(Clone, Copy)]
 pub(super) struct At<'a> {
     pub(super) store: &'a Connection,
     pub(super) shared: &'a Shared,

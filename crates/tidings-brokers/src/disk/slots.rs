@@ -32,6 +32,15 @@ pub(super) struct Inside {
     followers: Vec<Follower>,
 }
 
+/// What a follower is told.
+#[derive(Debug)]
+pub(super) enum Fresh {
+    /// A message was stored.
+    Message(Arc<Message>),
+    /// The log was deleted, and its tails end.
+    Epoch,
+}
+
 #[derive(Debug)]
 struct Follower {
     /// The end of the log when it began.
@@ -93,10 +102,14 @@ impl Inside {
         self.state.as_mut()
     }
 
-    /// What holds from now on, and the messages that came with it.
-    pub(super) fn advance(&mut self, state: State, fresh: &[Arc<Message>]) {
+    /// What holds from now on, and what came with it.
+    pub(super) fn advance(&mut self, state: State, fresh: &[Fresh]) {
         self.state = Some(state);
-        for message in fresh {
+        for fresh in fresh {
+            let Fresh::Message(message) = fresh else {
+                self.followers.clear();
+                continue;
+            };
             // A follower whose queue is full is let go: its tail ends, and it reads the log from there.
             self.followers.retain(|follower| {
                 message.position.offset <= follower.from || follower.items.try_send(message.clone()).is_ok()

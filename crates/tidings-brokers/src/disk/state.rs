@@ -2,7 +2,7 @@
 
 use rusqlite::{Connection, OptionalExtension, params};
 use tidings_core::broker::BrokerError;
-use tidings_core::log::{Bounds, Channel, Rules};
+use tidings_core::log::{Bounds, Channel, Retain, Rules, Terms};
 
 use super::life::Life;
 use super::store::failed;
@@ -35,6 +35,12 @@ pub(super) struct State {
     pub(super) age_ms: u64,
     /// Whether something was acknowledged that had not been forced onto the disk.
     pub(super) unsynced: bool,
+    /// Whether nothing follows `last`, which is then the place after the end and no message.
+    pub(super) closed: bool,
+    /// What it was created with by name.
+    pub(super) terms: Option<Terms>,
+    /// When it was created, or last written to.
+    pub(super) written_ms: u64,
     /// When the age of its messages was last looked at by who writes.
     pub(super) aged_ms: u64,
 }
@@ -60,25 +66,31 @@ impl State {
                 keep: number(row, "keep")?,
                 age_ms: number(row, "age_ms")?,
                 unsynced,
+                closed: row.get("closed")?,
+                terms: terms(row)?,
+                written_ms: number(row, "written_ms")?,
                 aged_ms: 0,
             })
         });
         let Some(mut state) = found.optional().map_err(failed)? else {
-            return Ok(State::empty(life.seed(channel), life));
+            let seed = life.seed(channel);
+            return Ok(State::empty(seed, life.epoch(seed, false)));
         };
         // The row is not written with each message.
         let newest = "SELECT offset, time_ms FROM messages WHERE channel = ? ORDER BY offset DESC LIMIT 1";
         if let Some((offset, time_ms)) = state.one(store, newest)? {
             state.last = state.last.max(offset);
             state.newest_ms = time_ms;
+            state.written_ms = state.written_ms.max(time_ms);
         }
         Ok(state)
     }
 
-    fn empty(seed: u64, life: &Life) -> Self {
+    /// A log that nothing was stored in.
+    pub(super) fn empty(seed: u64, epoch: u64) -> Self {
         State {
             id: None,
-            epoch: life.epoch(seed, false),
+            epoch,
             seed,
             last: 0,
             lost: 0,
@@ -90,6 +102,9 @@ impl State {
             keep: 0,
             age_ms: 0,
             unsynced: false,
+            closed: false,
+            terms: None,
+            written_ms: 0,
             aged_ms: 0,
         }
     }
@@ -97,12 +112,32 @@ impl State {
     /// What a reader may rely on.
     pub(super) fn bounds(&self, rules: &Rules) -> Bounds {
         let dense = !rules.compact && self.removed == 0;
-        Bounds { epoch: self.epoch, last: self.last, lost: self.lost, dense }
+        Bounds { epoch: self.epoch, last: self.last, lost: self.lost, closed: self.closed, dense }
+    }
+
+    /// The rules that hold here: those of the namespace, and over them its terms.
+    pub(super) fn rules(&self, rules: &Rules) -> Rules {
+        self.terms.map_or(*rules, |terms| terms.over(rules))
+    }
+
+    /// Whether somebody created the channel: by a first message, or by name.
+    pub(super) fn is_created(&self) -> bool {
+        self.terms.is_some() || self.last > 0
+    }
+
+    /// Whether its time to live has passed.
+    pub(super) fn is_over(&self, now_ms: u64) -> bool {
+        self.terms.is_some_and(|terms| terms.are_over(self.written_ms, now_ms))
+    }
+
+    /// The offset of the newest message that was ever stored; the end is none.
+    pub(super) fn last_message(&self) -> u64 {
+        self.last - u64::from(self.closed)
     }
 
     /// How many messages are kept.
     pub(super) fn kept(&self) -> u64 {
-        self.last.saturating_sub(self.dropped).saturating_sub(self.removed)
+        self.last_message().saturating_sub(self.dropped).saturating_sub(self.removed)
     }
 
     /// When the newest message kept was stored.
@@ -140,7 +175,7 @@ impl State {
             let skip = over.saturating_sub(1).cast_signed();
             let found =
                 nth.query_row(params![self.id, self.lost.cast_signed(), skip], |row| row.get::<_, i64>(0));
-            self.lost = found.optional().map_err(failed)?.map_or(self.last, i64::cast_unsigned);
+            self.lost = found.optional().map_err(failed)?.map_or(self.last_message(), i64::cast_unsigned);
         }
         self.dropped += over;
         Ok(())
@@ -152,7 +187,7 @@ impl State {
         let mut count = store.prepare_cached(count).map_err(failed)?;
         let found = count.query_row(params![self.id, self.lost.cast_signed()], |row| row.get::<_, i64>(0));
         let kept = found.map_err(failed)?.cast_unsigned();
-        self.dropped = self.last.saturating_sub(self.removed).saturating_sub(kept);
+        self.dropped = self.last_message().saturating_sub(self.removed).saturating_sub(kept);
         Ok(())
     }
 
@@ -162,7 +197,7 @@ impl State {
             return Ok(self.lost);
         }
         if self.removed == 0 {
-            return Ok(self.last.saturating_sub(n).max(self.lost));
+            return Ok(self.last_message().saturating_sub(n).max(self.lost));
         }
         let nth = "SELECT offset FROM messages WHERE channel = ? AND offset > ? AND offset <= ?
                    ORDER BY offset DESC LIMIT 1 OFFSET ?";
@@ -221,9 +256,12 @@ impl State {
     /// Writes down what is not found again by looking at the messages.
     pub(super) fn save(&mut self, store: &Connection, channel: &Channel) -> Result<(), BrokerError> {
         let (sql, id) = match self.id {
-            Some(id) => ("INSERT OR REPLACE INTO channels VALUES (?,?,?,?,?,?,?,?,?,?,?)", Some(id)),
-            None => ("INSERT INTO channels VALUES (?,?,?,?,?,?,?,?,?,?,?)", None),
+            Some(id) => {
+                ("INSERT OR REPLACE INTO channels VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)", Some(id))
+            }
+            None => ("INSERT INTO channels VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)", None),
         };
+        let retain = self.terms.and_then(|terms| terms.retain);
         let mut row = store.prepare_cached(sql).map_err(failed)?;
         row.execute(params![
             id,
@@ -237,6 +275,12 @@ impl State {
             self.keep.cast_signed(),
             self.age_ms.cast_signed(),
             self.unsynced,
+            self.closed,
+            self.terms.is_some(),
+            self.written_ms.cast_signed(),
+            retain.map(|retain| retain.messages.cast_signed()),
+            retain.map(|retain| retain.age_ms.cast_signed()),
+            self.terms.and_then(|terms| terms.ttl_ms).map(u64::cast_signed),
         ])
         .map_err(failed)?;
         if id.is_none() {
@@ -244,4 +288,15 @@ impl State {
         }
         Ok(())
     }
+}
+
+/// The terms in a channel's row.
+fn terms(row: &rusqlite::Row<'_>) -> rusqlite::Result<Option<Terms>> {
+    if !row.get::<_, bool>("named")? {
+        return Ok(None);
+    }
+    let number = |at: &str| row.get::<_, Option<i64>>(at).map(|number| number.map(i64::cast_unsigned));
+    let retain = number("terms_keep")?.zip(number("terms_age_ms")?);
+    let retain = retain.map(|(messages, age_ms)| Retain { messages, age_ms });
+    Ok(Some(Terms { retain, ttl_ms: number("ttl_ms")? }))
 }

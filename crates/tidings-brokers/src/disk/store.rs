@@ -7,13 +7,17 @@ use rusqlite::{Connection, ErrorCode, OpenFlags};
 use tidings_core::broker::BrokerError;
 
 /// Rows are keyed by channel and offset, so that a log is a range. `channels` has one row for
-/// each channel that a message was ever stored in: its name and epoch, what it no longer has.
+/// each channel that was ever written to: its name and epoch, what it no longer has. A channel that is deleted
+/// gets another number; what stands under the old one goes in pieces.
 const TABLES: &str = "
     CREATE TABLE IF NOT EXISTS meta (name TEXT PRIMARY KEY, value INTEGER NOT NULL) WITHOUT ROWID;
     CREATE TABLE IF NOT EXISTS channels (
-        id INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE, epoch INTEGER NOT NULL,
+        id INTEGER PRIMARY KEY AUTOINCREMENT, name TEXT NOT NULL UNIQUE, epoch INTEGER NOT NULL,
         last INTEGER NOT NULL, lost INTEGER NOT NULL, dropped INTEGER NOT NULL, removed INTEGER NOT NULL,
-        trimmed INTEGER NOT NULL, keep INTEGER NOT NULL, age_ms INTEGER NOT NULL, unsynced INTEGER NOT NULL);
+        trimmed INTEGER NOT NULL, keep INTEGER NOT NULL, age_ms INTEGER NOT NULL, unsynced INTEGER NOT NULL,
+        closed INTEGER NOT NULL, named INTEGER NOT NULL, written_ms INTEGER NOT NULL,
+        terms_keep INTEGER, terms_age_ms INTEGER, ttl_ms INTEGER);
+    CREATE TABLE IF NOT EXISTS deleted (id INTEGER PRIMARY KEY);
     CREATE TABLE IF NOT EXISTS messages (
         channel INTEGER NOT NULL, offset INTEGER NOT NULL, time_ms INTEGER NOT NULL, key TEXT, value BLOB NOT NULL,
         PRIMARY KEY (channel, offset)) WITHOUT ROWID;

@@ -9,8 +9,8 @@ use std::time::Duration;
 use parking_lot::Mutex;
 use rusqlite::Connection;
 use tidings_core::Clock;
-use tidings_core::broker::{AppendError, BrokerError};
-use tidings_core::log::{Appended, Channel, Draft, Rules};
+use tidings_core::broker::BrokerError;
+use tidings_core::log::{Appended, Below, Channel, Created, Draft, Retain, Rules, Terms};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
 
 use super::Sync;
@@ -20,16 +20,31 @@ use super::shared::Shared;
 use super::store::failed;
 use super::trim::{Sweep, Tidied};
 
-/// One append that waits for its turn.
+/// What waits for its turn, and who waits for its answer.
 pub(super) struct Request {
     pub(super) channel: Channel,
-    pub(super) drafts: Vec<Draft>,
     pub(super) rules: Rules,
     pub(super) now_ms: u64,
-    pub(super) answer: oneshot::Sender<Answer>,
+    pub(super) change: Change,
+    pub(super) answer: oneshot::Sender<Result<Done, BrokerError>>,
 }
 
-type Answer = Result<Vec<Appended>, AppendError>;
+/// What is to be done to a channel. First of all it is deleted, if its time to live has passed.
+pub(super) enum Change {
+    Append(Vec<Draft>),
+    Create(Terms),
+    Delete,
+    /// Nothing else.
+    Over,
+}
+
+/// What was done. Once it is told, the broker's promise holds for it.
+pub(super) enum Done {
+    /// These were stored; and why no more, where that is not all.
+    Appended(Vec<Appended>, Option<BrokerError>),
+    Created(Created),
+    Deleted(bool),
+}
 
 /// The way to the thread.
 #[derive(Debug)]
@@ -39,10 +54,10 @@ pub(super) struct Writer {
     ended: Mutex<Option<(Receiver<()>, JoinHandle<()>)>>,
 }
 
-/// An append, and the room that it takes until it is answered.
+/// A request, and the room that it takes until it is answered.
 struct Queued {
     request: Request,
-    _room: OwnedSemaphorePermit,
+    _room: Option<OwnedSemaphorePermit>,
 }
 
 /// The thread itself.
@@ -65,7 +80,7 @@ struct Thread {
 /// A transaction that holds a batch, before its end.
 struct Filled {
     works: HashMap<Channel, Work>,
-    answers: Vec<Vec<Appended>>,
+    answers: Vec<Done>,
     /// Whether it must be forced onto the disk, whatever the batch promises.
     must_sync: bool,
 }
@@ -80,8 +95,23 @@ const MESSAGES_MAX: usize = 4_096;
 const LOOK_EVERY: Duration = Duration::from_millis(500);
 /// Between two rounds of tidying.
 const SWEEP_EVERY_MS: u64 = 1_000;
+/// The rules of a change that asks for none.
+const ANY: Rules = Rules {
+    retain: Retain::LOG,
+    compact: false,
+    dedupe_ms: 0,
+    below: Below::Oldest,
+    implicit: true,
+    durable: true,
+};
 /// How long a broker that is dropped waits for its last write.
 const STOP_MAX: Duration = Duration::from_secs(5);
+
+impl Change {
+    fn drafts(&self) -> &[Draft] {
+        if let Change::Append(drafts) = self { drafts } else { &[] }
+    }
+}
 
 impl Writer {
     pub(super) fn start(
@@ -120,14 +150,14 @@ impl Writer {
         })
     }
 
-    /// Queues an append; waits while too much is queued.
+    /// Queues a request; waits while too much is queued.
     pub(super) async fn send(&self, request: Request) -> Result<(), BrokerError> {
         let gone = || BrokerError::Unavailable("the broker has stopped".into());
-        let bytes: usize = request.drafts.iter().map(|draft| draft.payload.bytes.len() + 256).sum();
+        let bytes: usize = request.change.drafts().iter().map(|draft| draft.payload.bytes.len() + 256).sum();
         let kib = u32::try_from(bytes / 1_024 + 1).unwrap_or(ROOM).min(ROOM);
         let room = self.room.clone().acquire_many_owned(kib).await.map_err(|_closed| gone())?;
         let queue = self.queue.lock();
-        let sent = queue.as_ref().map(|queue| queue.send(Queued { request, _room: room }));
+        let sent = queue.as_ref().map(|queue| queue.send(Queued { request, _room: Some(room) }));
         if matches!(sent, Some(Ok(()))) { Ok(()) } else { Err(gone()) }
     }
 
@@ -148,10 +178,10 @@ impl Thread {
             match queue.recv_timeout(self.patience()) {
                 Ok(first) => {
                     let mut batch = vec![first];
-                    let mut messages = batch[0].request.drafts.len();
+                    let mut messages = batch[0].request.change.drafts().len();
                     while batch.len() < APPENDS_MAX && messages < MESSAGES_MAX {
                         let Ok(next) = queue.try_recv() else { break };
-                        messages += next.request.drafts.len();
+                        messages += next.request.change.drafts().len();
                         batch.push(next);
                     }
                     self.store_all(batch);
@@ -183,14 +213,13 @@ impl Thread {
             Ok(answers) => answer(batch, answers.into_iter().map(Ok)),
             Err(_) if one_by_one => batch.into_iter().for_each(|queued| self.store_all(vec![queued])),
             Err(error) => {
-                let failed = || Err(AppendError { stored: Vec::new(), error: error.clone() });
-                answer(batch, std::iter::repeat_with(failed));
+                answer(batch, std::iter::repeat_with(|| Err(error.clone())));
             }
         }
     }
 
     /// Stores a batch and forces it onto the disk, if it must be; then lets readers see it.
-    fn transaction(&mut self, batch: &[Queued]) -> Result<Vec<Vec<Appended>>, BrokerError> {
+    fn transaction(&mut self, batch: &[Queued]) -> Result<Vec<Done>, BrokerError> {
         let waits = self.sync == Sync::EveryWrite && batch.iter().any(|queued| queued.request.rules.durable);
         let mut sync = waits || self.is_due();
         loop {
@@ -221,7 +250,7 @@ impl Thread {
         let mut filled =
             Filled { works: HashMap::new(), answers: Vec::with_capacity(batch.len()), must_sync: false };
         for Queued { request, .. } in batch {
-            let Request { channel, drafts, rules, now_ms, .. } = request;
+            let Request { channel, change, rules, now_ms, .. } = request;
             let work = match filled.works.get_mut(channel) {
                 Some(work) => work,
                 None => {
@@ -233,7 +262,18 @@ impl Thread {
             if self.sync != Sync::EveryWrite || !rules.durable {
                 filled.must_sync |= work.may_lose(&self.shared.life);
             }
-            filled.answers.push(work.append(&self.store, channel, drafts, rules, *now_ms)?);
+            work.delete_over(&self.store, channel, &self.shared.life, *now_ms)?;
+            filled.answers.push(match change {
+                Change::Append(drafts) => {
+                    let (stored, error) = work.append(&self.store, channel, drafts, rules, *now_ms)?;
+                    Done::Appended(stored, error)
+                }
+                Change::Create(terms) => {
+                    Done::Created(work.create(&self.store, channel, *terms, rules, *now_ms)?)
+                }
+                Change::Delete => Done::Deleted(work.delete(&self.store, channel, &self.shared.life)?),
+                Change::Over => Done::Deleted(false),
+            });
         }
         for (channel, work) in &mut filled.works {
             work.finish(&self.store, channel)?;
@@ -301,6 +341,10 @@ impl Thread {
             let _ = self.store.execute_batch("ROLLBACK");
         }
         self.shared.health.answered(done.as_ref().map(|_| ()));
+        let done = done.map(|tidied| {
+            self.end(tidied.over);
+            tidied.more
+        });
         if tidy {
             // Not at once where there is more to do: publishers go first.
             let soon = SWEEP_EVERY_MS - SWEEP_EVERY_MS / 20;
@@ -308,8 +352,22 @@ impl Thread {
         }
     }
 
-    /// Gives whether there is more to tidy up.
-    fn tidy(&mut self, sync: bool, sweep: bool) -> Result<bool, BrokerError> {
+    /// Deletes channels whose time to live has passed, though nobody asks for them.
+    fn end(&mut self, channels: Vec<Channel>) {
+        let now_ms = self.clock.now_ms();
+        let queued = |channel| {
+            let (answer, _nobody) = oneshot::channel();
+            Queued {
+                request: Request { channel, rules: ANY, now_ms, change: Change::Over, answer },
+                _room: None,
+            }
+        };
+        if !channels.is_empty() {
+            self.store_all(channels.into_iter().map(queued).collect());
+        }
+    }
+
+    fn tidy(&mut self, sync: bool, sweep: bool) -> Result<Tidied, BrokerError> {
         self.begin(sync)?;
         let now_ms = self.clock.now_ms();
         let tidied =
@@ -319,7 +377,7 @@ impl Thread {
         } else {
             self.store.execute_batch("ROLLBACK").map_err(failed)?;
         }
-        Ok(tidied.more)
+        Ok(tidied)
     }
 
     /// Everything is on disk, and the next life may know it.
@@ -330,7 +388,7 @@ impl Thread {
     }
 }
 
-fn answer(batch: Vec<Queued>, answers: impl IntoIterator<Item = Answer>) {
+fn answer(batch: Vec<Queued>, answers: impl IntoIterator<Item = Result<Done, BrokerError>>) {
     for (Queued { request, _room }, answer) in batch.into_iter().zip(answers) {
         // A publisher that has gone wants no answer.
         let _ = request.answer.send(answer);

@@ -12,7 +12,9 @@ use tokio::time::Instant;
 
 use super::dice::Dice;
 use super::{AppendError, Broker, BrokerError, Promise, Tail};
-use crate::log::{Appended, Channel, Draft, Found, Limit, Message, Page, Position, Rules, Start};
+use crate::log::{
+    Appended, Channel, Created, Draft, Found, Limit, Message, Page, Position, Rules, Start, Terms,
+};
 
 /// How often what fails. Rates are per thousand calls (for tails: batches).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -230,6 +232,18 @@ impl Broker for Faulty {
         let inner = self.inner();
         let Tail { from, items } = inner.follow(channel, rules).await?;
         Ok(Tail { from, items: self.batches(inner, items) })
+    }
+
+    async fn create(&self, channel: &Channel, terms: Terms, rules: &Rules) -> Result<Created, BrokerError> {
+        self.late().await;
+        self.answers(|faults| faults.appends_fail)?;
+        self.inner().create(channel, terms, rules).await
+    }
+
+    async fn delete(&self, channel: &Channel, rules: &Rules) -> Result<bool, BrokerError> {
+        self.late().await;
+        self.answers(|faults| faults.appends_fail)?;
+        self.inner().delete(channel, rules).await
     }
 
     async fn ready(&self) -> Result<(), BrokerError> {

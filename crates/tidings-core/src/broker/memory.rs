@@ -13,7 +13,10 @@ use tokio::sync::mpsc;
 
 use super::{AppendError, Broker, BrokerError, Promise, Tail};
 use crate::clock::Clock;
-use crate::log::{Appended, Channel, Draft, Found, Limit, Log, Message, Once, Page, Position, Rules, Start};
+use crate::log::{
+    Appended, Channel, Closed, Created, Draft, Found, Limit, Log, Message, Once, Page, Position, Rules,
+    Start, Terms,
+};
 
 /// What the memory broker may hold.
 #[derive(Debug, Clone, Copy)]
@@ -51,7 +54,7 @@ struct Held {
     keys_bytes: usize,
 }
 
-/// One channel: its log, its last known rules, and the feeds that follow it.
+/// One channel: its log, what it was created with, its last known rules, and the feeds that follow it.
 #[derive(Debug)]
 struct Slot {
     state: Mutex<State>,
@@ -60,6 +63,11 @@ struct Slot {
 #[derive(Debug)]
 struct State {
     log: Log,
+    /// Where it was created by name.
+    terms: Option<Terms>,
+    /// When it was created, or last written to.
+    written_ms: u64,
+    /// Those of its namespace, and over them its terms.
     rules: Rules,
     followers: Vec<mpsc::Sender<Arc<Message>>>,
 }
@@ -126,7 +134,10 @@ impl Broker for Memory {
         rules: &Rules,
     ) -> Result<Vec<Appended>, AppendError> {
         let now_ms = self.shared.clock.now_ms();
-        let appended = self.shared.with(channel, rules, |state| {
+        let appended = self.shared.with(channel, rules, now_ms, |state| {
+            if !rules.implicit && !state.is_created() {
+                return Err(AppendError { stored: Vec::new(), error: BrokerError::Unknown });
+            }
             let mut stored = Vec::with_capacity(drafts.len());
             let keys = state.log.keys();
             for draft in drafts {
@@ -135,7 +146,10 @@ impl Broker for Memory {
                 if is_new && self.shared.is_full_of_keys(state.log.keys().saturating_sub(keys)) {
                     return Err(AppendError { stored, error: BrokerError::Full });
                 }
-                stored.push(state.append(draft, now_ms));
+                match state.append(draft, now_ms) {
+                    Ok(one) => stored.push(one),
+                    Err(closed) => return Err(AppendError { stored, error: closed.into() }),
+                }
             }
             Ok(stored)
         });
@@ -147,9 +161,9 @@ impl Broker for Memory {
 
     async fn find(&self, channel: &Channel, start: Start, rules: &Rules) -> Result<Found, BrokerError> {
         let now_ms = self.shared.clock.now_ms();
-        let found = self.shared.with(channel, rules, |state| {
-            state.log.expire(now_ms, rules);
-            state.log.find(start, rules)
+        let found = self.shared.with(channel, rules, now_ms, |state| {
+            state.log.expire(now_ms, &state.rules);
+            Found { created: state.is_created(), ..state.log.find(start, &state.rules) }
         });
         if self.used() > self.shared.limits.bytes {
             self.shared.evict();
@@ -165,15 +179,15 @@ impl Broker for Memory {
         rules: &Rules,
     ) -> Result<Page, BrokerError> {
         let now_ms = self.shared.clock.now_ms();
-        Ok(self.shared.with(channel, rules, |state| {
-            state.log.expire(now_ms, rules);
-            state.log.read(after, limit, rules)
+        Ok(self.shared.with(channel, rules, now_ms, |state| {
+            state.log.expire(now_ms, &state.rules);
+            state.log.read(after, limit, &state.rules)
         }))
     }
 
     async fn follow(&self, channel: &Channel, rules: &Rules) -> Result<Tail, BrokerError> {
         let (sender, receiver) = mpsc::channel(FOLLOW_MESSAGES);
-        let from = self.shared.with(channel, rules, |state| {
+        let from = self.shared.with(channel, rules, self.shared.clock.now_ms(), |state| {
             state.followers.retain(|follower| !follower.is_closed());
             state.followers.push(sender);
             state.log.end()
@@ -186,19 +200,58 @@ impl Broker for Memory {
         Ok(Tail { from, items: Box::pin(items) })
     }
 
+    async fn create(&self, channel: &Channel, terms: Terms, rules: &Rules) -> Result<Created, BrokerError> {
+        let now_ms = self.shared.clock.now_ms();
+        Ok(self.shared.with(channel, rules, now_ms, |state| {
+            let new = !state.is_created();
+            state.terms = Some(terms);
+            state.written_ms = now_ms;
+            state.rules = terms.over(rules);
+            state.log.expire(now_ms, &state.rules);
+            Created { end: state.log.end(), new, closed: state.log.is_closed() }
+        }))
+    }
+
+    async fn delete(&self, channel: &Channel, rules: &Rules) -> Result<bool, BrokerError> {
+        let epoch = self.shared.next_epoch();
+        Ok(self.shared.with(channel, rules, self.shared.clock.now_ms(), |state| {
+            let was_there = state.is_created();
+            if was_there {
+                state.begin_again(epoch);
+            }
+            was_there
+        }))
+    }
+
     async fn ready(&self) -> Result<(), BrokerError> {
         Ok(())
     }
 }
 
 impl State {
-    fn append(&mut self, draft: Draft, now_ms: u64) -> Appended {
-        let (appended, message) = self.log.append(draft, now_ms, &self.rules);
+    fn append(&mut self, draft: Draft, now_ms: u64) -> Result<Appended, Closed> {
+        let (appended, message) = self.log.append(draft, now_ms, &self.rules)?;
         if let Some(message) = message {
+            self.written_ms = now_ms;
             // A follower whose queue is full is let go: its tail ends, and it reads the log from there.
             self.followers.retain(|follower| follower.try_send(message.clone()).is_ok());
         }
-        appended
+        Ok(appended)
+    }
+
+    fn is_created(&self) -> bool {
+        self.terms.is_some() || self.log.is_begun()
+    }
+
+    fn is_over(&self, now_ms: u64) -> bool {
+        self.terms.is_some_and(|terms| terms.are_over(self.written_ms, now_ms))
+    }
+
+    /// A new life, of which nobody knows anything yet. The tails of the old one end.
+    fn begin_again(&mut self, epoch: u64) {
+        self.log = Log::new(self.log.channel().clone(), epoch);
+        self.terms = None;
+        self.followers.clear();
     }
 }
 
@@ -218,13 +271,26 @@ impl Shared {
     }
 
     /// Runs `work` on a channel, under its own lock, and keeps count of what it holds.
-    fn with<T>(&self, channel: &Channel, rules: &Rules, work: impl FnOnce(&mut State) -> T) -> T {
+    fn with<T>(
+        &self,
+        channel: &Channel,
+        rules: &Rules,
+        now_ms: u64,
+        work: impl FnOnce(&mut State) -> T,
+    ) -> T {
         let slot = self.slot(channel, rules);
         let mut state = slot.state.lock();
-        if state.rules != *rules {
-            state.rules = *rules;
-        }
-        self.counted(&mut state, work)
+        self.counted(&mut state, |state| {
+            if state.is_over(now_ms) {
+                state.begin_again(self.next_epoch());
+            }
+            state.rules = state.terms.map_or(*rules, |terms| terms.over(rules));
+            work(state)
+        })
+    }
+
+    fn next_epoch(&self) -> u64 {
+        self.epochs.fetch_add(1, Ordering::Relaxed)
     }
 
     fn counted<T>(&self, state: &mut State, work: impl FnOnce(&mut State) -> T) -> T {
@@ -245,8 +311,9 @@ impl Shared {
         let mut shard = shard.write();
         let slot = shard.entry(channel.clone()).or_insert_with(|| {
             self.used.fetch_add(SLOT_BYTES + channel.as_str().len(), Ordering::Relaxed);
-            let log = Log::new(channel.clone(), self.epochs.fetch_add(1, Ordering::Relaxed));
-            Arc::new(Slot { state: Mutex::new(State { log, rules: *rules, followers: Vec::new() }) })
+            let log = Log::new(channel.clone(), self.next_epoch());
+            let state = State { log, terms: None, written_ms: 0, rules: *rules, followers: Vec::new() };
+            Arc::new(Slot { state: Mutex::new(state) })
         });
         slot.clone()
     }
@@ -284,6 +351,9 @@ impl Shared {
         for (done, slot) in slots.into_iter().enumerate() {
             let now_ms = self.clock.now_ms();
             self.counted(&mut slot.state.lock(), |state| {
+                if state.is_over(now_ms) {
+                    state.begin_again(self.next_epoch());
+                }
                 let rules = state.rules;
                 state.log.expire(now_ms, &rules);
                 state.followers.retain(|follower| !follower.is_closed());

@@ -15,7 +15,9 @@ use async_trait::async_trait;
 use futures_core::stream::BoxStream;
 use tokio::time::timeout;
 
-use crate::log::{Appended, Channel, Draft, Found, Limit, Message, Page, Position, Rules, Start};
+use crate::log::{
+    Appended, Channel, Closed, Created, Draft, Found, Limit, Message, Page, Position, Rules, Start, Terms,
+};
 
 pub use memory::{Memory, MemoryLimits};
 
@@ -23,6 +25,9 @@ pub use memory::{Memory, MemoryLimits};
 ///
 /// `conformance::run` (feature `testing`) checks all that is said here; a case
 /// that a broker's [`Promise`] excludes is named by it and skipped.
+///
+/// A channel's [`Terms`], where it has some, hold in place of the rules that a call brings. One
+/// whose time to live has passed is deleted, at once for whoever asks.
 #[async_trait]
 pub trait Broker: Send + Sync + 'static {
     /// What this broker promises. Constant for its life.
@@ -37,6 +42,10 @@ pub trait Broker: Send + Sync + 'static {
     /// first position comes back with `duplicate`. While another append of the key
     /// is under way it waits for that one: an answer, `duplicate` or not, always
     /// means that the promise holds. Dropping the future may leave any prefix stored.
+    ///
+    /// A draft that closes the log is its end: tails give it as a message and end their epoch there,
+    /// and a later draft is [`BrokerError::Closed`], unless it is a duplicate, or an end as well.
+    /// Where the rules are not `implicit`, a channel that nobody created is [`BrokerError::Unknown`].
     async fn append(
         &self,
         channel: &Channel,
@@ -73,6 +82,14 @@ pub trait Broker: Send + Sync + 'static {
     /// never just falls silent. Once this returns, a `read` reaches at least
     /// `from`. A tail buffers a bounded number of messages.
     async fn follow(&self, channel: &Channel, rules: &Rules) -> Result<Tail, BrokerError>;
+
+    /// Creates a channel, or gives one that is there other terms: its log stays as it is.
+    /// Returns when the broker's promise holds for it.
+    async fn create(&self, channel: &Channel, terms: Terms, rules: &Rules) -> Result<Created, BrokerError>;
+
+    /// Deletes a channel: its messages, keys and terms. What comes after it is of another epoch, and
+    /// its tails end. Returns when the broker's promise holds for that; false where there was none.
+    async fn delete(&self, channel: &Channel, rules: &Rules) -> Result<bool, BrokerError>;
 
     /// Whether the broker answers. Returns within a second.
     async fn ready(&self) -> Result<(), BrokerError>;
@@ -128,6 +145,12 @@ pub(crate) async fn answer_append(
     timeout(ANSWER_MAX, asked).await.unwrap_or_else(|_late| Err(late()))
 }
 
+impl From<Closed> for BrokerError {
+    fn from(Closed(end): Closed) -> Self {
+        BrokerError::Closed(end)
+    }
+}
+
 impl BrokerError {
     fn late() -> Self {
         BrokerError::Lost(format!("nothing came within {} s", ANSWER_MAX.as_secs()))
@@ -143,6 +166,12 @@ pub enum BrokerError {
     /// It was asked and did not answer, so what happened is unknown.
     #[error("the broker did not answer: {0}")]
     Lost(String),
+    /// The log is closed, and nothing was stored. Here it ends.
+    #[error("the channel is closed")]
+    Closed(Position),
+    /// Nobody created the channel, and a message does not.
+    #[error("the channel does not exist")]
+    Unknown,
     /// It has no room for more idempotency keys.
     #[error("the broker remembers as many idempotency keys as it may")]
     Full,

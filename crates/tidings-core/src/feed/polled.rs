@@ -53,12 +53,15 @@ impl Polling {
                 Turn::Poll(pause) => self.pause = pause,
                 Turn::Follow(_) | Turn::End => return None,
             }
-            let Page { gap, messages } = {
+            let Page { gap, mut messages, end } = {
                 let _one = self.feeds.poll().await;
                 answer(self.broker.read(&self.feed.channel, self.at, PAGE, &self.feed.rules())).await.ok()?
             };
             if gap.is_some() {
                 return None;
+            }
+            if let Some(end) = end.filter(|end| *end != self.at) {
+                messages.push(Arc::new(Message::end(self.feed.channel.clone(), end, 0)));
             }
             let Some(last) = messages.last() else { continue };
             self.at = last.position;

@@ -1,6 +1,6 @@
 //! The feeds of a node: each starts at its first reader and ends some time after its last.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
@@ -41,16 +41,23 @@ struct Table {
     live: HashMap<Channel, Live>,
     /// Those that have a place, the one to give it up first. What is noted here may be older than
     /// the truth, since a message is no reason to sort: it is put right when it comes to its turn.
-    following: BTreeSet<(Used, Channel)>,
+    following: BTreeMap<Note, Channel>,
+    /// Feeds that were started.
+    started: u64,
 }
 
 struct Live {
     feed: Arc<Feed>,
+    /// Which of the feeds that were started it is.
+    number: u64,
     readers: usize,
     left_us: u64,
     /// What is noted of its use, and the end of its tail, if it has a place.
     place: Option<(Used, AbortHandle)>,
 }
+
+/// When a feed was last used, as it is noted, and its number: two are told apart without a look at their names.
+type Note = (Used, u64);
 
 /// When a feed was last used: by a message or a new reader if it is read, else by the last reader's leave.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -85,7 +92,7 @@ const POLL_EVERY: Duration = Duration::from_secs(1);
 const POLLS_APART: Duration = Duration::from_millis(1);
 const POLLS_AT_ONCE: usize = 64;
 /// Notes that are put right for one place: nobody holds up the others with more.
-const NOTES_MAX: usize = 64;
+const NOTES_MAX: usize = 16;
 
 impl Feeds {
     /// No feeds yet; at most `max` follow the broker at once.
@@ -123,11 +130,14 @@ impl Feeds {
     pub(crate) fn join(&self, channel: &Channel, rules: Rules, bell: &Arc<Bell>, reader: u32) -> Lease {
         let feed = {
             let mut table = self.shared.table.lock();
-            let started = !table.live.contains_key(channel);
-            let live = table.live.entry(channel.clone()).or_insert_with(|| {
+            let Table { live, started: all, .. } = &mut *table;
+            let before = *all;
+            let live = live.entry(channel.clone()).or_insert_with(|| {
+                *all += 1;
                 let feed = Arc::new(Feed::new(channel.clone(), rules, self.shared.began));
-                Live { feed, readers: 0, left_us: 0, place: None }
+                Live { feed, number: *all, readers: 0, left_us: 0, place: None }
             });
+            let started = *all > before;
             live.readers += 1;
             live.feed.touch();
             let feed = live.feed.clone();
@@ -203,10 +213,11 @@ impl Table {
     fn make_room(&mut self, used_us: u64, now_us: u64, max: usize) -> bool {
         let mut notes = 0;
         while self.following.len() >= max
-            && let Some((noted, channel)) = self.following.first().cloned()
+            && let Some((&(noted, _), channel)) = self.following.first_key_value()
         {
             let keeps =
                 |used: Used| used.read && (used.at_us + micros(TURN) > now_us || used.at_us >= used_us);
+            let channel = channel.clone();
             // The truth is not older than what is noted, and this is the oldest note.
             if keeps(noted) {
                 return false;
@@ -232,8 +243,9 @@ impl Table {
         if let Some(live) = self.live.get_mut(channel) {
             let used = live.used();
             if let Some((noted, _)) = &mut live.place {
-                self.following.remove(&(*noted, channel.clone()));
-                self.following.insert((used, channel.clone()));
+                let channel =
+                    self.following.remove(&(*noted, live.number)).unwrap_or_else(|| channel.clone());
+                self.following.insert((used, live.number), channel);
                 *noted = used;
             }
         }
@@ -244,7 +256,7 @@ impl Table {
         if let Some(live) = self.live.get_mut(channel) {
             let used = live.used();
             live.place = Some((used, end));
-            self.following.insert((used, channel.clone()));
+            self.following.insert((used, live.number), channel.clone());
         }
     }
 
@@ -261,8 +273,9 @@ impl Table {
     }
 
     fn forget(&mut self, channel: &Channel) -> Option<AbortHandle> {
-        let (noted, end) = self.live.get_mut(channel)?.place.take()?;
-        self.following.remove(&(noted, channel.clone()));
+        let live = self.live.get_mut(channel)?;
+        let (noted, end) = live.place.take()?;
+        self.following.remove(&(noted, live.number));
         Some(end)
     }
 

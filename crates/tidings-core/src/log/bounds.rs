@@ -11,6 +11,8 @@ pub struct Bounds {
     pub last: u64,
     /// The highest offset that expired. What compaction removed does not count: its key has a newer message.
     pub lost: u64,
+    /// Whether nothing follows `last`, which is then the place after the end and no message.
+    pub closed: bool,
     /// Whether every offset between the two has its message, so that differences count messages.
     pub dense: bool,
 }
@@ -46,7 +48,7 @@ impl Bounds {
             Start::After(position) => or_gap(Some(position), position),
             Start::Unreadable => or_gap(None, oldest),
         };
-        Found { at, gap, end: self.end(), newest_ms }
+        Found { at, gap, end: self.end(), closed: self.closed, created: self.last > 0, newest_ms }
     }
 
     /// What is missing after a place, `None` being one that nobody could read.
@@ -67,7 +69,9 @@ impl Bounds {
             Below::Newest => Why::Lagged,
         };
         // Where keys replace each other, some of those between may not be missed.
-        let missed = self.dense.then(|| until.offset - position.offset);
+        // The end has a place, and is no message.
+        let ends = u64::from(self.closed && until.offset == self.last);
+        let missed = self.dense.then(|| until.offset - position.offset - ends);
         Some(Gap { after, until, why, missed })
     }
 }

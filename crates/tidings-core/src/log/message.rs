@@ -62,7 +62,20 @@ pub struct Draft {
     pub from: Option<Arc<str>>,
 }
 
+/// The event name of the record that ends a closed log. No publisher may use it.
+const END: &str = "tidings.end";
+
 impl Draft {
+    /// The record that closes a log: what would follow it does not exist.
+    pub(crate) fn end() -> Self {
+        Draft { event: Some(END.into()), key: None, ..Draft::of_key("end".into(), "null".into()) }
+    }
+
+    /// Whether it closes its log.
+    pub fn is_end(&self) -> bool {
+        self.event.as_deref() == Some(END)
+    }
+
     /// An entry of a log of the server's own: the newest JSON of its key is what holds.
     pub(crate) fn of_key(key: String, json: String) -> Self {
         Draft {
@@ -102,6 +115,16 @@ impl Message {
     pub fn new(channel: Channel, position: Position, time_ms: u64, draft: Draft) -> Self {
         let Draft { id, once: _, event, key, payload, from } = draft;
         Message { channel, position, id, event, key, payload, time_ms, from }
+    }
+
+    /// What a tail gives where its log was closed, at the place after the end. No log keeps it.
+    pub fn end(channel: Channel, position: Position, time_ms: u64) -> Self {
+        Message::new(channel, position, time_ms, Draft::end())
+    }
+
+    /// Whether it says that its log is closed.
+    pub fn is_end(&self) -> bool {
+        self.event.as_deref() == Some(END)
     }
 
     /// About how many bytes of memory it holds, for the bounds of rings and brokers.

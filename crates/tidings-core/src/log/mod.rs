@@ -10,6 +10,7 @@ mod idempotency;
 mod message;
 mod model;
 mod retention;
+mod terms;
 
 pub use bounds::Bounds;
 pub use channel::{Channel, ChannelError};
@@ -17,5 +18,6 @@ pub use cursor::{Cursor, CursorError, Position};
 pub use gap::{Gap, Why};
 pub use idempotency::in_stream;
 pub use message::{Draft, Kind, Message, Once, Payload};
-pub use model::{Appended, Found, Limit, Log, Page, Start};
+pub use model::{Appended, Closed, Found, Limit, Log, Page, Start};
 pub use retention::{Below, Retain, Rules};
+pub use terms::{Created, Terms};

@@ -18,6 +18,8 @@ pub struct Log {
     newest_of: HashMap<Box<str>, u64>,
     /// Bytes of the names in `newest_of`.
     newest_names: usize,
+    /// Whether nothing follows `last`, which is the place after its end.
+    closed: bool,
     stored: Idempotency,
     weight: usize,
 }
@@ -35,6 +37,10 @@ pub struct Appended {
     /// Whether it had been stored before, so that nothing was stored now.
     pub duplicate: bool,
 }
+
+/// The log is closed: nothing follows this place, which is the one after its end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Closed(pub Position);
 
 /// Where a read begins.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -60,6 +66,10 @@ pub struct Found {
     pub gap: Option<Gap>,
     /// The end of the log at this moment.
     pub end: Position,
+    /// Whether the log is closed, so that nothing follows `end`.
+    pub closed: bool,
+    /// Whether somebody created the channel: by a first message, or by name.
+    pub created: bool,
     /// When the newest message kept was stored.
     pub newest_ms: Option<u64>,
 }
@@ -71,6 +81,8 @@ pub struct Page {
     pub gap: Option<Gap>,
     /// The messages, in order. Fewer than asked for, and none left out, means the end.
     pub messages: Vec<Arc<Message>>,
+    /// The place after the end, where the log is closed and nothing else follows these messages.
+    pub end: Option<Position>,
 }
 
 /// How much a page may hold. At least one message is given, whatever its size.
@@ -93,17 +105,31 @@ impl Log {
             messages: BTreeMap::new(),
             newest_of: HashMap::new(),
             newest_names: 0,
+            closed: false,
             stored: Idempotency::default(),
             weight: 0,
         }
     }
 
     /// Stores a draft, unless its idempotency key says that it is stored already.
-    /// The message comes back where it is new.
-    pub fn append(&mut self, draft: Draft, now_ms: u64, rules: &Rules) -> (Appended, Option<Arc<Message>>) {
+    /// The message comes back where it is new. To close a closed log is no error.
+    pub fn append(
+        &mut self,
+        draft: Draft,
+        now_ms: u64,
+        rules: &Rules,
+    ) -> Result<(Appended, Option<Arc<Message>>), Closed> {
         self.stored.expire(now_ms);
         if let Some(offset) = self.stored.find(&draft, now_ms) {
-            return (Appended { position: self.at(offset), id: draft.id, duplicate: true }, None);
+            return Ok((Appended { position: self.at(offset), id: draft.id, duplicate: true }, None));
+        }
+        match (self.closed, draft.is_end()) {
+            (true, true) => {
+                return Ok((Appended { position: self.end(), id: draft.id, duplicate: true }, None));
+            }
+            (true, false) => return Err(Closed(self.end())),
+            (false, true) => return Ok(self.close(draft, now_ms)),
+            (false, false) => {}
         }
         self.last += 1;
         let position = self.at(self.last);
@@ -115,7 +141,16 @@ impl Log {
         self.weight += message.weight();
         self.messages.insert(self.last, message.clone());
         self.expire(now_ms, rules);
-        (Appended { position, id: message.id.clone(), duplicate: false }, Some(message))
+        Ok((Appended { position, id: message.id.clone(), duplicate: false }, Some(message)))
+    }
+
+    /// The end has a place, and is not kept as a message: retention cannot lose it.
+    fn close(&mut self, draft: Draft, now_ms: u64) -> (Appended, Option<Arc<Message>>) {
+        self.last += 1;
+        self.closed = true;
+        let position = self.end();
+        let message = Arc::new(Message::end(self.channel.clone(), position, now_ms));
+        (Appended { position, id: draft.id, duplicate: false }, Some(message))
     }
 
     /// Removes what is past the limits of retention.
@@ -157,14 +192,31 @@ impl Log {
         let from = gap.map_or(after, |gap| gap.until).offset;
         let mut messages = Vec::new();
         let mut bytes = 0;
+        let mut end = self.closed.then(|| self.end());
         for message in self.messages.range(from + 1..).map(|(_, message)| message) {
             bytes += message.weight();
             if messages.len() >= limit.messages || (bytes > limit.bytes && !messages.is_empty()) {
+                end = None;
                 break;
             }
             messages.push(message.clone());
         }
-        Page { gap, messages }
+        Page { gap, messages, end }
+    }
+
+    /// The channel whose log it is.
+    pub fn channel(&self) -> &Channel {
+        &self.channel
+    }
+
+    /// Whether a message was ever stored, or the log closed.
+    pub fn is_begun(&self) -> bool {
+        self.last > 0
+    }
+
+    /// Whether it is closed, so that nothing follows its end.
+    pub fn is_closed(&self) -> bool {
+        self.closed
     }
 
     /// The end of the log.
@@ -212,7 +264,8 @@ impl Log {
     }
 
     fn bounds(&self, rules: &Rules) -> Bounds {
-        Bounds { epoch: self.epoch, last: self.last, lost: self.lost, dense: !rules.compact }
+        let Log { epoch, last, lost, closed, .. } = *self;
+        Bounds { epoch, last, lost, closed, dense: !rules.compact }
     }
 
     fn before_last(&self, n: u64) -> u64 {

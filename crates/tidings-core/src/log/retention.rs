@@ -36,6 +36,8 @@ pub struct Rules {
     pub dedupe_ms: u64,
     /// Where a reader goes on that has fallen below the log.
     pub below: Below,
+    /// Whether the first message creates the channel. If not, [`crate::broker::Broker::create`] has to.
+    pub implicit: bool,
     /// Whether an acknowledgement waits for the broker's full durability.
     pub durable: bool,
 }

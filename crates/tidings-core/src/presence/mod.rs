@@ -90,6 +90,7 @@ const RULES: Rules = Rules {
     retain: Retain { messages: 1_000_000, age_ms: 24 * 3_600_000 },
     compact: true,
     dedupe_ms: 0,
+    implicit: true,
     below: Below::Oldest,
     durable: false,
 };

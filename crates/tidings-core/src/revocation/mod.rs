@@ -89,6 +89,7 @@ const RULES: Rules = Rules {
     retain: Retain { messages: 10 * COUNT_MAX as u64, age_ms: HOLDS_MS_MAX },
     compact: true,
     dedupe_ms: 0,
+    implicit: true,
     below: Below::Oldest,
     durable: true,
 };

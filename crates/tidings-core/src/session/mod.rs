@@ -1,9 +1,12 @@
 //! One authenticated client: who it is, what it may do, what it reads.
 
+mod consumer;
 mod identity;
 mod page;
+mod readers;
 mod start;
 mod subscription;
+mod term;
 mod watches;
 mod writer;
 
@@ -11,23 +14,29 @@ use std::future::pending;
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::broker::answer;
 use crate::error::{Code, Error, Result, Stored};
 use crate::feed::Bell;
 use crate::hub::Shared;
 use crate::limit::Seat;
-use crate::log::Channel;
+use crate::log::{Channel, Created, Retain, Terms};
 use crate::policy::Namespace;
 use crate::presence::Roster;
 use crate::revocation::{Revoked, Watch, Whom};
 use crate::settings::Settings;
 
+pub use consumer::Consumer;
+#[cfg(any(test, feature = "fuzzing"))]
+pub(crate) use identity::fuzz;
 pub use identity::{
     ApiKey, Backend, Client, Credentials, Identity, KeySet, Keys, NamedKey, PublicKey, Rights, Tokens,
     Unusable,
 };
 pub use page::Read;
+pub use readers::Batch;
 pub use start::{From, Place, Want};
-pub use subscription::{Batch, End, Fact, Subscription};
+pub use subscription::{Fact, Subscription};
+pub use term::End;
 pub use watches::{WatchPlace, Watches};
 pub use writer::{Stopped, Writer};
 
@@ -144,6 +153,26 @@ impl Session {
     /// Checks the right to administer: an API key that has it.
     pub fn may_administer(&self) -> Result<()> {
         Settings::may_administer(&self.judge()?.identity)
+    }
+
+    /// Creates a channel, or gives one that is there other terms. Needs the right to administer.
+    pub async fn create(&self, channel: &Channel, terms: Terms) -> Result<Created> {
+        self.may_administer()?;
+        let rules = self.hub.settings.get().policy.of(channel)?.rules();
+        Ok(answer(self.hub.broker.create(channel, terms, &rules)).await?)
+    }
+
+    /// How much the namespace of a channel keeps.
+    pub fn retain(&self, channel: &Channel) -> Result<Retain> {
+        Ok(self.hub.settings.get().policy.of(channel)?.retain)
+    }
+
+    /// Deletes a channel, with all that is in it; its readers are told by a gap. False where there was
+    /// none. Needs the right to administer.
+    pub async fn delete(&self, channel: &Channel) -> Result<bool> {
+        self.may_administer()?;
+        let rules = self.hub.settings.get().policy.of(channel)?.rules();
+        Ok(answer(self.hub.broker.delete(channel, &rules)).await?)
     }
 
     /// Checks the right to publish to a channel.

@@ -20,12 +20,18 @@ pub struct Read {
     pub gap: Option<(Channel, Gap)>,
     /// The messages: in order within each channel.
     pub messages: Vec<Arc<Message>>,
+    /// The channels that are closed, whose end this page reaches, and the place after it.
+    pub ended: Vec<(Channel, Position)>,
     /// Where to read on: one place for each channel.
     pub cursor: Cursor,
     /// Whether more is there now.
     pub more: bool,
     /// When the newest message of these channels was stored.
     pub newest_ms: Option<u64>,
+    /// How many channels it is of.
+    pub channels: usize,
+    /// Whether the end of one of them was reached that the reader's cursor had not reached.
+    pub ends_newly: bool,
     /// The weakest guarantee of the channels.
     pub delivery: Delivery,
     /// Milliseconds for which the socket of who reads it may take nothing.
@@ -48,14 +54,23 @@ struct Share<'a> {
     /// What is missing at `at`, and not told yet.
     gap: Option<Gap>,
     messages: Vec<Arc<Message>>,
-    /// Whether the end of the channel was reached.
-    ended: bool,
+    /// Whether there is no more now.
+    drained: bool,
+    /// Whether the channel is closed, and its end was reached.
+    closed: bool,
 }
 
 /// Messages that are read at once from one channel for a page.
 const READ_MESSAGES_MAX: usize = 1_000;
 /// Bytes that the messages of a page hold, but for a first one that is larger.
 const PAGE_BYTES_MAX: usize = 8 << 20;
+
+impl Read {
+    /// Whether all its channels are closed and read to their end.
+    pub fn is_over(&self) -> bool {
+        self.ended.len() == self.channels
+    }
+}
 
 impl Session {
     /// Reads a page of up to `limit` messages, at once.
@@ -85,7 +100,10 @@ impl Session {
         Ok(Read {
             gap,
             cursor: Cursor::composite(ends),
-            more: shares.iter().any(|share| !share.ended),
+            more: shares.iter().any(|share| !share.drained),
+            ended: shares.iter().filter_map(Share::end).collect(),
+            channels: places.len(),
+            ends_newly: shares.iter().any(|share| share.closed && share.at != share.place.found.at),
             newest_ms: places.iter().filter_map(|place| place.found.newest_ms).max(),
             delivery: weakest(places.iter().map(|place| place.namespace.delivery)),
             max_lag_ms: places.iter().map(|place| place.namespace.max_lag_ms).min().unwrap_or(0),
@@ -139,7 +157,14 @@ impl Room {
 
 impl<'a> Share<'a> {
     fn new(place: &'a Place) -> Self {
-        Share { place, at: place.found.at, gap: place.found.gap, messages: Vec::new(), ended: false }
+        Share {
+            place,
+            at: place.found.at,
+            gap: place.found.gap,
+            messages: Vec::new(),
+            drained: false,
+            closed: false,
+        }
     }
 
     /// Tells its gap, if it has one. One gap a page, and before its messages: any other is found
@@ -154,12 +179,13 @@ impl<'a> Share<'a> {
             self.gap = None;
         }
         let end = self.place.found.end;
-        self.ended |= self.at.epoch == end.epoch && self.at.offset >= end.offset;
+        self.drained |= self.at.epoch == end.epoch && self.at.offset >= end.offset;
+        self.closed |= self.place.found.closed && self.at == end;
     }
 
     /// Whether it may have more for this page.
     fn is_open(&self) -> bool {
-        !self.ended && self.gap.is_none()
+        !self.drained && self.gap.is_none()
     }
 
     /// Adds what was read, as far as there is room; false where something is left out.
@@ -169,15 +195,25 @@ impl<'a> Share<'a> {
             return true;
         }
         // A page may be short because of its bytes: only an empty one is the end.
-        self.ended = page.messages.is_empty();
-        page.messages.into_iter().all(|message| {
+        self.drained = page.messages.is_empty() || page.end.is_some();
+        let all = page.messages.into_iter().all(|message| {
             let fits = room.take(message.weight());
             if fits {
                 self.at = message.position;
                 self.messages.push(message);
             }
             fits
-        })
+        });
+        match page.end {
+            Some(end) if all => (self.at, self.closed) = (end, true),
+            _ => self.drained &= all,
+        }
+        all
+    }
+
+    /// The end of its channel, if that is closed and was reached.
+    fn end(&self) -> Option<(Channel, Position)> {
+        self.closed.then(|| (self.place.channel.clone(), self.at))
     }
 
     /// Where the reader stands who got this.

@@ -10,6 +10,7 @@ use crate::error::{Code, Error, Result};
 use crate::log::{Channel, Cursor, Found, Position, Rules, Start};
 use crate::policy::Namespace;
 
+use super::consumer::{Consumer, Places};
 use super::{Judge, Session};
 
 /// Which channels to read, and from where.
@@ -19,6 +20,8 @@ pub struct Want {
     pub channels: Vec<Channel>,
     /// Where to begin.
     pub from: From,
+    /// Who begins after what it acknowledged last; only one that is new begins at `from`.
+    pub consumer: Option<Consumer>,
     /// Where a channel begins that `from` does not cover.
     pub default: Start,
 }
@@ -76,11 +79,18 @@ impl Session {
         {
             return Err(Error::new(Code::BadCursor, "the cursor covers none of the channels asked for"));
         }
+        let places =
+            want.consumer.as_ref().map(|consumer| self.places_of(&channels, consumer)).transpose()?;
+        let mut kept = match &places {
+            Some(places) => self.all_kept(places).await?.into_iter(),
+            None => Vec::new().into_iter(),
+        };
         let asked: Vec<_> = channels
             .into_iter()
             .zip(namespaces)
             .map(|(channel, namespace)| {
-                let start = want.from.start(&channel).unwrap_or(want.default);
+                let kept = kept.next().flatten().map(Start::After);
+                let start = kept.or_else(|| want.from.start(&channel)).unwrap_or(want.default);
                 (channel, namespace.rules(), start, namespace)
             })
             .collect();
@@ -89,12 +99,43 @@ impl Session {
             asked.iter().map(|(channel, rules, start, _)| answer(broker.find(channel, *start, rules)));
         let finds: Vec<_> = finds.collect();
         let found: Vec<Found> = stream::iter(finds).buffered(ASKED_AT_ONCE).try_collect().await?;
+        let missing =
+            asked.iter().zip(&found).find(|((_, rules, ..), found)| !rules.implicit && !found.created);
+        if let Some(((channel, ..), _)) = missing {
+            return Err(Error::new(Code::UnknownChannel, format!("nobody created the channel `{channel}`")));
+        }
+        if let Some(places) = places {
+            self.begin_consumers(&places, &found).await?;
+        }
         let places = asked.into_iter().zip(found).map(|((channel, rules, start, namespace), found)| {
             let from_cursor = matches!(start, Start::After(_) | Start::Unreadable);
             let recovered = from_cursor.then_some(found.gap.is_none());
             Place { channel, namespace, rules, judged_by: number, found, recovered }
         });
         Ok(places.collect())
+    }
+}
+
+impl Session {
+    /// The log of a consumer's places in each channel.
+    fn places_of(&self, channels: &[Channel], consumer: &Consumer) -> Result<Vec<Places>> {
+        channels.iter().map(|channel| self.places(channel, consumer)).collect()
+    }
+
+    async fn all_kept(&self, places: &[Places]) -> Result<Vec<Option<Position>>> {
+        let kept: Vec<_> = places.iter().map(|places| self.kept(places)).collect();
+        stream::iter(kept).buffered(ASKED_AT_ONCE).try_collect().await
+    }
+
+    /// A new consumer has its place from where it begins, or what came before its first
+    /// acknowledgement would not come again.
+    async fn begin_consumers(&self, places: &[Places], found: &[Found]) -> Result<()> {
+        for (places, found) in places.iter().zip(found) {
+            if self.kept(places).await?.is_none() {
+                self.keep(places, found.at).await?;
+            }
+        }
+        Ok(())
     }
 }
 

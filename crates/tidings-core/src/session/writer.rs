@@ -4,10 +4,10 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
-use crate::broker::answer_append;
+use crate::broker::{BrokerError, answer_append};
 use crate::error::{Code, Error, Result, Stored};
 use crate::limit::Limits;
-use crate::log::{Appended, Channel, Draft};
+use crate::log::{Appended, Channel, Cursor, Draft};
 use crate::policy::Namespace;
 
 use super::{Identity, Judge, Session};
@@ -108,7 +108,39 @@ impl Writer {
             Err(failed) => {
                 self.count(&failed.stored);
                 let stored = failed.error.stored();
-                Err(Stopped { stored: failed.stored, error: Error::from(failed.error).stored(stored) })
+                let mut error = Error::from(failed.error.clone()).stored(stored);
+                if let BrokerError::Closed(end) = failed.error {
+                    error = error.ends_at(Cursor::one(&self.channel, end));
+                }
+                Err(Stopped { stored: failed.stored, error })
+            }
+        }
+    }
+
+    /// Closes the channel: what would follow does not exist, and readers are told. Closing it once more
+    /// gives the same place. Needs an API key: a client that may publish may not silence the others.
+    pub async fn close(&self) -> Result<Appended> {
+        self.may_close()?;
+        let hub = &self.session.hub;
+        if hub.is_draining() {
+            return Err(Error::new(Code::Draining, "this node is shutting down").stored(Stored::No));
+        }
+        let rules = self.namespace()?.rules();
+        let failed = |error: BrokerError| {
+            let stored = error.stored();
+            Error::from(error).stored(stored)
+        };
+        let closed = answer_append(hub.broker.append(&self.channel, vec![Draft::end()], &rules)).await;
+        let closed = closed.map_err(|append| failed(append.error))?;
+        closed.into_iter().next().ok_or_else(|| failed(BrokerError::Lost("it gave no place".into())))
+    }
+
+    /// Checks the right to close the channel.
+    pub fn may_close(&self) -> Result<()> {
+        match &self.session.identity {
+            Identity::Backend(_) => Ok(()),
+            Identity::Client(_) | Identity::Anonymous => {
+                Err(Error::new(Code::Forbidden, "closing a channel needs an API key"))
             }
         }
     }

@@ -9,7 +9,7 @@ use futures_util::stream;
 use parking_lot::Mutex;
 use tidings_core::broker::faulty::{Faults, Faulty};
 use tidings_core::broker::{AppendError, Broker, BrokerError, Memory, Promise, Tail};
-use tidings_core::log::{Appended, Draft, Found, Limit, Page, Position, Rules, Start, Why};
+use tidings_core::log::{Appended, Created, Draft, Found, Limit, Page, Position, Rules, Start, Terms, Why};
 use tidings_core::{Channel, Clock, Code, Delivery, End, From, Item, Stored, Subscription};
 use tokio::sync::Notify;
 use tokio::time::{sleep, timeout};
@@ -102,6 +102,14 @@ impl Broker for Held {
             tail.items = Box::pin(stream::empty());
         }
         Ok(tail)
+    }
+
+    async fn create(&self, channel: &Channel, terms: Terms, rules: &Rules) -> Result<Created, BrokerError> {
+        self.inner().create(channel, terms, rules).await
+    }
+
+    async fn delete(&self, channel: &Channel, rules: &Rules) -> Result<bool, BrokerError> {
+        self.inner().delete(channel, rules).await
     }
 
     async fn ready(&self) -> Result<(), BrokerError> {

@@ -15,6 +15,7 @@ const RULES: Rules = Rules {
     retain: Retain { messages: 1_000_000, age_ms: 1 << 40 },
     compact: false,
     dedupe_ms: 5_000,
+    implicit: true,
     below: Below::Oldest,
     durable: true,
 };

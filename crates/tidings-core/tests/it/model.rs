@@ -177,6 +177,7 @@ impl ReferenceStateMachine for Reference {
                 retain: Retain { messages, age_ms },
                 compact,
                 dedupe_ms,
+                implicit: true,
                 below: if oldest { Below::Oldest } else { Below::Newest },
                 durable: true,
             },
@@ -320,7 +321,7 @@ impl Subject {
             payload: Payload { kind: Kind::Bytes, bytes: vec![0; bytes].into() },
             from: None,
         };
-        let (appended, message) = self.log.append(draft, model.now_ms, &model.rules);
+        let (appended, message) = self.log.append(draft, model.now_ms, &model.rules).unwrap();
         let position = Position { epoch: EPOCH, offset: last };
         assert_eq!(appended, Appended { position, id, duplicate });
         assert_eq!(

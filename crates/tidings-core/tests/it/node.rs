@@ -107,7 +107,12 @@ pub fn channel(name: &str) -> Channel {
 }
 
 pub fn want(names: &[&str], from: From) -> Want {
-    Want { channels: names.iter().map(|name| channel(name)).collect(), from, default: Start::Latest }
+    Want {
+        channels: names.iter().map(|name| channel(name)).collect(),
+        from,
+        consumer: None,
+        default: Start::Latest,
+    }
 }
 
 pub fn draft(text: &str) -> Draft {
@@ -135,7 +140,7 @@ pub async fn texts(subscription: &mut Subscription, count: usize) -> Vec<String>
                 Item::Entry(entry) => {
                     texts.push(String::from_utf8(entry.message.payload.bytes.to_vec()).unwrap());
                 }
-                Item::Gap(gap) => panic!("{gap:?}"),
+                Item::Gap(_) | Item::End(_) => panic!("{item:?}"),
             }
         }
     }

@@ -11,7 +11,7 @@ use tidings_core::{Clock, Delivery, From, Item, Subscription};
 use tokio::time::{Instant, sleep, timeout};
 
 use super::feed::outlasts_a_loss;
-use super::node::{BEGAN_MS, Node, ROOM, next, nothing, public, texts};
+use super::node::{BEGAN_MS, Node, ROOM, next, nothing, public, texts, want};
 use super::slow::{names, slow};
 
 /// The longest that a message may wait where few channels are polled.
@@ -234,4 +234,34 @@ async fn its_readers_outlast_a_short_loss_and_are_told_of_a_long_one() {
     let mut subscription = read(&node, "log:a").await;
     sleep(Duration::from_secs(30)).await;
     outlasts_a_loss(&node, &faulty, &mut subscription, Duration::from_secs(15)).await;
+}
+
+/// Readers of one client that end in one go: whoever reads a thousand channels must not hold a worker for all of them.
+const ENDED_AT_ONCE: usize = 32;
+
+#[tokio::test(start_paused = true)]
+async fn the_many_readers_of_a_client_leave_in_pieces() {
+    let node = node(1);
+    let _first = read(&node, "log:first").await;
+    let many = names(1_000);
+    let session = node.backend();
+    let mut subscription = session.subscription(many.len()).unwrap();
+    for some in many.chunks(100) {
+        let some: Vec<_> = some.iter().map(String::as_str).collect();
+        for place in session.find(want(&some, From::Latest)).await.unwrap() {
+            session.join(&mut subscription, place).unwrap();
+        }
+    }
+    sleep(Duration::from_secs(1)).await;
+    let left = || node.control.feeds_polled();
+    assert_eq!(left(), many.len());
+    drop(subscription);
+    assert_eq!(node.control.subscriptions(), 1, "the read is over at once");
+    let mut before = many.len();
+    for _turn in 0..=2 * many.len() / ENDED_AT_ONCE {
+        assert!(before - left() <= ENDED_AT_ONCE, "{before} and then {}", left());
+        before = left();
+        tokio::task::yield_now().await;
+    }
+    assert_eq!(left(), 0, "held for nobody");
 }

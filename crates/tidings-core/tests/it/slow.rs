@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use tidings_core::broker::{AppendError, Broker, BrokerError, Memory, Promise, Tail};
-use tidings_core::log::{Appended, Draft, Found, Limit, Page, Position, Rules, Start};
+use tidings_core::log::{Appended, Created, Draft, Found, Limit, Page, Position, Rules, Start, Terms};
 use tidings_core::{Channel, Clock, Delivery, Namespace};
 use tokio::time::sleep;
 
@@ -104,6 +104,14 @@ impl Broker for Slow {
     async fn follow(&self, channel: &Channel, rules: &Rules) -> Result<Tail, BrokerError> {
         self.followed.fetch_add(1, Ordering::Relaxed);
         self.inner.follow(channel, rules).await
+    }
+
+    async fn create(&self, channel: &Channel, terms: Terms, rules: &Rules) -> Result<Created, BrokerError> {
+        self.inner.create(channel, terms, rules).await
+    }
+
+    async fn delete(&self, channel: &Channel, rules: &Rules) -> Result<bool, BrokerError> {
+        self.inner.delete(channel, rules).await
     }
 
     async fn ready(&self) -> Result<(), BrokerError> {

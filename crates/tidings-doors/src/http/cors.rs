@@ -20,7 +20,7 @@ pub enum Cors {
 
 const EXPOSED: HeaderValue =
     HeaderValue::from_static("ETag, Tidings-Poll-After, Tidings-Delivery, Retry-After");
-const METHODS: HeaderValue = HeaderValue::from_static("GET, HEAD, POST, OPTIONS");
+const METHODS: HeaderValue = HeaderValue::from_static("GET, HEAD, POST, PUT, DELETE, OPTIONS");
 const HEADERS: HeaderValue = HeaderValue::from_static(
     "Accept, Authorization, Cache-Control, Content-Type, Idempotency-Key, If-None-Match, Last-Event-ID, \
      Tidings-Event, Tidings-Key",

@@ -11,8 +11,10 @@ pub mod peer;
 pub mod problem;
 pub mod query;
 pub(crate) mod refusal;
+pub mod slot;
 pub mod takeover;
 pub mod tls;
+mod tracked;
 mod unread;
 mod waiting;
 

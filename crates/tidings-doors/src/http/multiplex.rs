@@ -37,6 +37,13 @@ const REPLY_BUFFER_BYTES: usize = 16 * 1024;
 /// What may be on its way in one request's body, and in all of a connection.
 const REQUEST_WINDOW_BYTES: u32 = 256 * 1024;
 const CONNECTION_WINDOW_BYTES: u32 = 1024 * 1024;
+/// Requests of one read of the socket that are reset in the same read, before anybody has seen them
+/// (rapid reset, CVE-2023-44487). A page that is left takes a few back at once; more is a flood. It is
+/// ended with GOAWAY, ENHANCE_YOUR_CALM, as is the next.
+const UNSEEN_RESETS_MAX: usize = 20;
+/// Streams that this side had to reset for an error of the peer, in all the life of a connection
+/// (CVE-2025-8671). A peer that is right makes none, save where its body crosses an early answer.
+const STREAM_ERRORS_MAX: usize = 1_024;
 /// What of a reply hyper is given at once.
 const PIECE_BYTES: usize = 16 * 1024;
 /// After so much silence the peer is asked whether it lives.
@@ -111,13 +118,16 @@ pub(super) async fn serve(socket: Socket, accepted: Accepted) {
     }
 }
 
-/// A flood of resets is bounded by hyper's defaults (CVE-2023-44487, CVE-2025-8671).
+/// What hyper does not bound is how many requests are reset, or PING and SETTINGS answered, in a second:
+/// each costs the little that it costs, and holds nothing once it is answered.
 fn builder() -> http2::Builder<TokioExecutor> {
     let mut builder = http2::Builder::new(TokioExecutor::new());
     builder
         .timer(TokioTimer::new())
         .max_concurrent_streams(STREAMS_MAX)
         .max_header_list_size(HEADERS_BYTES_MAX)
+        .max_pending_accept_reset_streams(UNSEEN_RESETS_MAX)
+        .max_local_error_reset_streams(STREAM_ERRORS_MAX)
         .max_send_buf_size(REPLY_BUFFER_BYTES)
         .initial_stream_window_size(REQUEST_WINDOW_BYTES)
         .initial_connection_window_size(CONNECTION_WINDOW_BYTES)

@@ -2,7 +2,7 @@
 
 use std::net::{IpAddr, Ipv6Addr};
 
-use http::header::{FORWARDED, HeaderMap, HeaderName};
+use http::header::{FORWARDED, HeaderMap, HeaderName, HeaderValue};
 use ipnet::IpNet;
 use tidings_core::Code;
 
@@ -50,9 +50,11 @@ impl Proxies {
             Header::Forwarded => FORWARDED,
         };
         // Each proxy writes behind what it got: what stands before the first that is not trusted may be made up.
-        let values = headers.get_all(name).into_iter().filter_map(|value| value.to_str().ok());
-        let hops: Vec<&str> = values.flat_map(|value| value.split(',')).collect();
+        let values = headers.get_all(name).into_iter().map(HeaderValue::as_bytes);
+        let hops: Vec<&[u8]> = values.flat_map(|value| value.split(|byte| *byte == b',')).collect();
         for hop in hops.into_iter().rev() {
+            // One by one: what a client made up before it may be no text.
+            let hop = std::str::from_utf8(hop).ok()?;
             let node = match self.header {
                 Header::XForwardedFor => Some(hop.trim()),
                 Header::Forwarded => forwarded_for(hop),
@@ -109,7 +111,7 @@ mod tests {
         let mut headers = HeaderMap::new();
         for (name, other) in [(X_FORWARDED_FOR, Header::XForwardedFor), (FORWARDED, Header::Forwarded)] {
             for value in values.iter().filter(|_| other == header) {
-                headers.append(&name, value.parse().unwrap());
+                headers.append(&name, HeaderValue::from_bytes(value.as_bytes()).unwrap());
             }
         }
         proxies.client(&headers).map(|address| address.to_string())
@@ -130,6 +132,8 @@ mod tests {
         assert_eq!(client(&[]), None);
         assert_eq!(client(&["10.1.2.3"]), None);
         assert_eq!(client(&["192.0.2.1, unknown"]), None);
+        assert_eq!(client(&["\u{e9}, 192.0.2.1"]).unwrap(), "192.0.2.1", "what is no ASCII hides nobody");
+        assert_eq!(client(&["192.0.2.1, \u{e9}"]), None);
     }
 
     #[test]

@@ -96,7 +96,7 @@ impl From<Error> for Problem {
                 Stored::Unknown => Outcome::Unknown("unknown"),
             }),
             published: None,
-            cursor: None,
+            cursor: error.end.map(|end| Some(end.to_string())),
             id: None,
             error: code,
             allow: None,
@@ -137,9 +137,10 @@ impl IntoResponse for Problem {
 /// The status of an error before an answer has begun.
 pub fn status(code: Code) -> StatusCode {
     match code {
-        Code::AlreadySubscribed => StatusCode::CONFLICT,
+        Code::AlreadySubscribed | Code::ChannelClosed => StatusCode::CONFLICT,
         Code::BadBatch
         | Code::BadChannel
+        | Code::BadConsumer
         | Code::BadCursor
         | Code::BadEvent
         | Code::BadFrame
@@ -149,12 +150,17 @@ pub fn status(code: Code) -> StatusCode {
         | Code::BadQuery
         | Code::BadRequest
         | Code::BadRevocation
+        | Code::BadTerms
         | Code::BadText
         | Code::TlsRequired
         | Code::TooManyChannels => StatusCode::BAD_REQUEST,
         Code::BadToken | Code::NoCredentials | Code::TokenExpired => StatusCode::UNAUTHORIZED,
         Code::Forbidden | Code::OriginRefused => StatusCode::FORBIDDEN,
-        Code::NotFound | Code::PresenceOff | Code::UnknownNamespace => StatusCode::NOT_FOUND,
+        Code::NotFound
+        | Code::PresenceOff
+        | Code::UnknownChannel
+        | Code::UnknownConsumer
+        | Code::UnknownNamespace => StatusCode::NOT_FOUND,
         Code::MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,
         Code::BodyIncomplete | Code::Lagged => StatusCode::REQUEST_TIMEOUT,
         Code::HeadTooLarge => StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
@@ -186,6 +192,7 @@ pub fn close(code: Code) -> u16 {
         Code::AlreadySubscribed
         | Code::BadBatch
         | Code::BadChannel
+        | Code::BadConsumer
         | Code::BadCursor
         | Code::BadEvent
         | Code::BadFrame
@@ -195,8 +202,10 @@ pub fn close(code: Code) -> u16 {
         | Code::BadQuery
         | Code::BadRequest
         | Code::BadRevocation
+        | Code::BadTerms
         | Code::BadText
         | Code::BodyIncomplete
+        | Code::ChannelClosed
         | Code::HeadTooLarge
         | Code::MethodNotAllowed
         | Code::NotFound
@@ -206,7 +215,7 @@ pub fn close(code: Code) -> u16 {
         | Code::UriTooLong => 4500,
         Code::BadToken | Code::NoCredentials => 4501,
         Code::Forbidden | Code::OriginRefused => 4503,
-        Code::UnknownNamespace => 4504,
+        Code::UnknownChannel | Code::UnknownConsumer | Code::UnknownNamespace => 4504,
     }
 }
 
@@ -215,6 +224,7 @@ fn title(code: Code) -> &'static str {
         Code::AlreadySubscribed => "Already subscribed",
         Code::BadBatch => "Not a batch",
         Code::BadChannel => "Not a channel name",
+        Code::BadConsumer => "Not the name of a consumer",
         Code::BadCursor => "Not a cursor of these channels",
         Code::BadEvent => "Not an event name",
         Code::BadFrame => "Not a frame of this protocol",
@@ -224,10 +234,12 @@ fn title(code: Code) -> &'static str {
         Code::BadQuery => "A parameter cannot be understood",
         Code::BadRequest => "Not a request of HTTP/1.1",
         Code::BadRevocation => "Not a revocation",
+        Code::BadTerms => "Not the terms of a channel",
         Code::BadText => "Not UTF-8",
         Code::BadToken => "The token is not valid",
         Code::BodyIncomplete => "The body did not arrive",
         Code::BrokerUnavailable => "The broker does not answer",
+        Code::ChannelClosed => "The channel is closed",
         Code::Draining => "This node is shutting down",
         Code::Forbidden => "Not allowed",
         Code::HeadTooLarge => "The head of the request is too large",
@@ -247,6 +259,8 @@ fn title(code: Code) -> &'static str {
         Code::TooLarge => "Too large",
         Code::TooManyChannels => "Too many channels",
         Code::TooManyConnections => "Too many connections",
+        Code::UnknownChannel => "Unknown channel",
+        Code::UnknownConsumer => "Unknown consumer",
         Code::UnknownNamespace => "Unknown namespace",
         Code::UriTooLong => "The URL is too long",
     }

@@ -2,7 +2,7 @@
 
 use percent_encoding::percent_decode;
 use tidings_core::log::Start;
-use tidings_core::{Channel, Code, Cursor, Error, From, Result, Want};
+use tidings_core::{Channel, Code, Consumer, Cursor, Error, From, Result, Want};
 use url::form_urlencoded;
 
 /// The parameters of a request, as text.
@@ -85,7 +85,10 @@ impl Query {
             },
             None => begin(after, last)?,
         };
-        Ok((Want { channels, from, default }, Reading { limit, last }))
+        // What a browser has got already is nearer than what anybody acknowledged.
+        let consumer = self.one("consumer")?.filter(|_| last_event_id.is_none());
+        let consumer = consumer.map(Consumer::parse).transpose()?;
+        Ok((Want { channels, from, consumer, default }, Reading { limit, last }))
     }
 
     /// `wait`, in milliseconds: over 0, cut to 60 s.

@@ -5,7 +5,7 @@ use std::task::{Context, Poll};
 use tokio::time::Instant;
 
 use super::accepted::Times;
-use super::takeover::Slot;
+use super::slot::Slot;
 use crate::stream::Deadline;
 
 /// The wait for the next request.

@@ -14,7 +14,7 @@ use tidings_core::{Batch, From, Read, Result, Session, Want};
 
 use crate::http::problem::Problem;
 use crate::http::query::Reading;
-use crate::http::takeover::Slot;
+use crate::http::slot::Slot;
 use crate::http::{DELIVERY, POLL_AFTER, VARY_READS};
 use crate::stream::Open;
 use crate::stream::{come_back_ms, spread};
@@ -25,6 +25,8 @@ use page::Page;
 /// Messages of a page, unless the request says otherwise.
 const LIMIT: u64 = 100;
 const LIMIT_MAX: u64 = 1_000;
+/// Seconds until it is worth asking again where all channels are closed: only deleting one brings news.
+const OVER_S: u64 = 300;
 
 /// Answers a read with a page; waits for it up to `wait_ms`.
 pub(crate) async fn read(
@@ -80,19 +82,26 @@ pub(crate) async fn read(
     (StatusCode::OK, headers, Body::new(page)).into_response()
 }
 
-/// Reads, and where there is nothing, waits for the first message, gap, end of the token, or drain.
+/// Reads, and where there is nothing, waits for the first message, gap, end of a channel or of the token, or drain.
 async fn hold(session: &Session, want: Want, limit: usize, wait_ms: u64) -> Result<Read> {
     let channels = want.channels.clone();
     let default = want.default;
     let first = session.read(want, limit).await?;
-    if !first.messages.is_empty() || first.gap.is_some() || first.more {
+    let has_news = !first.messages.is_empty() || first.gap.is_some() || first.ends_newly;
+    if has_news || first.more || first.is_over() {
         session.linger(&channels);
         return Ok(first);
     }
-    let again = Want { channels, from: From::Cursor(first.cursor.clone()), default };
+    let again = Want { channels, from: From::Cursor(first.cursor.clone()), consumer: None, default };
     // A node that drains has nothing to give and holds nobody: it refuses, so that nobody asks in a circle.
     let mut subscription = session.follow(again.clone()).await?;
     subscription.linger();
+    // Its client knows of these: they are no news.
+    for (channel, _) in &first.ended {
+        if let Some(reader) = subscription.reader(channel) {
+            subscription.leave(reader);
+        }
+    }
     let mut wait = Duration::from_millis(wait_ms);
     if let Some(ms) = subscription.expires_in_ms() {
         wait = wait.min(Duration::from_millis(ms));
@@ -126,6 +135,9 @@ fn is_known(request: &Request, read: &Read, etag: &str) -> bool {
 fn poll_after(read: &Read, now_ms: u64, draining: bool) -> String {
     if read.more {
         return "0".into();
+    }
+    if read.is_over() {
+        return OVER_S.to_string();
     }
     if draining {
         return format!("{:.1}", come_back_ms() as f64 / 1_000.0);

@@ -12,7 +12,7 @@ use tidings_core::log::{Kind, Message};
 
 use crate::wire::{self, GapReport};
 
-/// `{"messages":[…],"cursor":"…","gap":null,"delivery":"…"}`.
+/// `{"messages":[…],"cursor":"…","gap":null,"delivery":"…"}`, and `"ended"` where a channel ends.
 pub(super) struct Page {
     messages: std::vec::IntoIter<Arc<Message>>,
     first: bool,
@@ -30,11 +30,13 @@ const WHOLE: usize = 4 * 1024;
 
 impl Page {
     pub(super) fn new(read: Read) -> Self {
-        let gap = read.gap.map_or("null".into(), |(channel, gap)| GapReport::new(&channel, &gap).to_json());
+        let gap = read.gap.as_ref();
+        let gap = gap.map_or("null".into(), |(channel, gap)| GapReport::new(channel, gap).to_json());
         let tail = format!(
-            "],\"cursor\":\"{}\",\"gap\":{gap},\"delivery\":\"{}\"}}",
+            "],\"cursor\":\"{}\",\"gap\":{gap},\"delivery\":\"{}\"{}}}",
             read.cursor,
-            read.delivery.as_str()
+            read.delivery.as_str(),
+            wire::ended(&read)
         );
         let mut page = Page {
             messages: Vec::new().into_iter(),

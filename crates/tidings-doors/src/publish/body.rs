@@ -8,29 +8,51 @@ use axum::body::Body;
 use bytes::{Bytes, BytesMut};
 use http_body_util::BodyExt;
 use tidings_core::{Code, Error, Result, Session};
+use tokio::time::Instant;
+
+use crate::Doors;
 
 /// A body that is read piece by piece.
 pub struct Incoming<'a> {
     body: Body,
-    idle: Duration,
+    doors: &'a Doors,
     session: &'a Session,
+    /// When what has begun must be whole.
+    due: Option<Instant>,
 }
 
 impl<'a> Incoming<'a> {
-    /// Reads `body`; a pause longer than `idle` is an error, as is one in which the session ends.
-    pub fn new(body: Body, idle: Duration, session: &'a Session) -> Self {
-        Incoming { body, idle, session }
+    /// Reads `body`; a pause longer than [`Doors::body_idle`] is an error, as is one in which the
+    /// session ends.
+    pub fn new(body: Body, doors: &'a Doors, session: &'a Session) -> Self {
+        Incoming { body, doors, session, due: None }
     }
 
-    /// The next piece, or `None` at the end.
+    /// Says that something begins now which must be whole within [`Doors::body_time`]; or that
+    /// nothing has begun.
+    pub fn begin(&mut self, begins: bool) {
+        self.due = begins.then(|| Instant::now() + self.doors.body_time);
+    }
+
+    /// Whether something has begun that is not whole.
+    pub fn has_begun(&self) -> bool {
+        self.due.is_some()
+    }
+
+    /// The next piece, or `None` at the end. None comes once what has begun is overdue.
     pub async fn next(&mut self) -> Result<Option<Bytes>> {
         loop {
-            let paused = || Error::new(Code::BodyIncomplete, "the body paused for too long");
+            let now = Instant::now();
+            let paused = now + self.doors.body_idle;
+            let until = self.due.map_or(paused, |due| due.min(paused));
+            if until <= now {
+                return Err(self.late());
+            }
             let frame = tokio::select! {
                 biased;
                 frame = self.body.frame() => frame,
                 error = self.session.cut() => return Err(error),
-                () = tokio::time::sleep(self.idle) => return Err(paused()),
+                () = tokio::time::sleep_until(until) => return Err(self.late()),
             };
             match frame {
                 None => return Ok(None),
@@ -45,6 +67,14 @@ impl<'a> Incoming<'a> {
         }
     }
 
+    fn late(&self) -> Error {
+        let detail = match self.due.filter(|due| *due <= Instant::now()) {
+            Some(_) => format!("what had begun to arrive was not whole within {:?}", self.doors.body_time),
+            None => "the body paused for too long".to_owned(),
+        };
+        Error::new(Code::BodyIncomplete, detail)
+    }
+
     /// Reads nothing for some time, unless the session ends within it.
     pub async fn pause(&mut self, time: Duration) -> Result<()> {
         tokio::select! {
@@ -53,8 +83,9 @@ impl<'a> Incoming<'a> {
         }
     }
 
-    /// The whole body, up to this many bytes.
+    /// The whole body, up to this many bytes, within [`Doors::body_time`].
     pub async fn whole(mut self, bytes_max: usize) -> Result<Bytes> {
+        self.begin(true);
         let Some(first) = self.next().await? else { return Ok(Bytes::new()) };
         let mut held = BytesMut::new();
         let mut last = first;

@@ -104,6 +104,10 @@ impl Split for Events {
         Ok(())
     }
 
+    fn is_within(&self) -> bool {
+        !self.line.is_empty() || self.has_data || self.event.is_some()
+    }
+
     /// An event that the end of the body cuts off is not published.
     fn end(&mut self, _out: &mut Vec<Piece>) -> Result<()> {
         Ok(())

@@ -12,8 +12,8 @@ use super::stream::{Piece, Split};
 use crate::fuzzing::{described, holds, refused, revocation};
 use crate::item::check_event;
 
-/// What a body becomes: its messages, and why it ends before its end.
-type Outcome = (Vec<(Option<Box<str>>, Kind, Bytes)>, Option<Code>);
+/// What a body becomes: its messages, and why it ends before its end, or whether within a message.
+type Outcome = (Vec<(Option<Box<str>>, Kind, Bytes)>, Result<bool, Code>);
 
 /// A body that publishes as it arrives. The first byte says whether it holds lines or events, and how
 /// large a message may be; the second, in which pieces it arrives.
@@ -37,9 +37,10 @@ pub fn streams(data: &[u8]) {
 fn run<'a>(mut split: impl Split, pieces: impl IntoIterator<Item = &'a [u8]>) -> Outcome {
     let mut out = Vec::new();
     let ended = pieces.into_iter().try_for_each(|piece| split.push(piece, &mut out));
-    let ended = ended.and_then(|()| split.end(&mut out));
+    let is_within = split.is_within();
+    let ended = ended.and_then(|()| split.end(&mut out)).map(|()| is_within);
     let out = out.into_iter().map(|Piece { event, payload }| (event, payload.kind, payload.bytes));
-    (out.collect(), ended.err().map(|error| error.code))
+    (out.collect(), ended.map_err(|error| error.code))
 }
 
 /// A body that is whole: a batch, a single message of each kind, and a revocation.

@@ -58,6 +58,10 @@ impl Split for Lines {
         Ok(())
     }
 
+    fn is_within(&self) -> bool {
+        !self.held.is_empty()
+    }
+
     fn end(&mut self, out: &mut Vec<Piece>) -> Result<()> {
         let line = std::mem::take(&mut self.held).freeze();
         out.extend(self.message(line)?);

@@ -55,7 +55,7 @@ pub(crate) async fn many(doors: &Doors, body: Body, session: &Session) -> Respon
         if let Identity::Anonymous = session.identity() {
             return Err(Error::new(Code::NoCredentials, "publishing needs credentials"));
         }
-        let body = Incoming::new(body, doors.body_idle, session).whole(doors.message_bytes * BATCH_MESSAGES);
+        let body = Incoming::new(body, doors, session).whole(doors.message_bytes * BATCH_MESSAGES);
         batch::publish(session, &body.await?, doors.batch_messages).await
     };
     match reply.await {
@@ -73,17 +73,24 @@ async fn try_one(
 ) -> Result<String, Problem> {
     let writer = session.writer(channel)?;
     let common = common(request)?;
+    let closes = closes(request)?;
+    if closes {
+        writer.may_close()?;
+    }
     let limit = writer.message_bytes_max();
     let form = form(&request.headers);
-    let incoming = Incoming::new(body, doors.body_idle, session);
-    let tally = match form {
-        Form::One(kind) => return Ok(store(request, incoming, &writer, channel, kind, common).await?),
+    let incoming = Incoming::new(body, doors, session);
+    let mut tally = match form {
+        Form::One(kind) => return store(request, incoming, &writer, channel, kind, common, closes).await,
         Form::Lines => stream::publish(&writer, channel, incoming, lines::Lines::new(limit), common).await?,
         Form::Events => {
             stream::publish(&writer, channel, incoming, events::Events::new(limit), common).await?
         }
     };
-    // A struct of a number and a string always serialises.
+    if closes {
+        tally.close(&writer, channel).await?;
+    }
+    // A struct of numbers and strings always serialises.
     Ok(serde_json::to_string(&tally).unwrap_or_default())
 }
 
@@ -94,17 +101,39 @@ async fn store(
     channel: &Channel,
     kind: Kind,
     common: Common,
-) -> Result<String> {
+    closes: bool,
+) -> Result<String, Problem> {
     let limit = writer.message_bytes_max();
     let length =
         request.headers.get(CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse::<u64>().ok());
     if length.is_some_and(|length| length > limit as u64) {
-        return Err(Error::new(Code::TooLarge, format!("the message has more than {limit} bytes")));
+        return Err(Error::new(Code::TooLarge, format!("the message has more than {limit} bytes")).into());
     }
-    let payload = payload(kind, body.whole(limit).await?)?;
+    let body = body.whole(limit).await?;
+    if closes && body.is_empty() {
+        return Ok(receipt::close_alone(writer, channel).await?);
+    }
+    let payload = payload(kind, body)?;
     let item =
         Item::of(payload).named(common.event.as_deref(), common.key.as_deref(), common.id.as_deref())?;
-    Ok(receipt::store(writer, channel, item).await?.to_json())
+    let stored = receipt::store(writer, channel, item).await?;
+    let end = match closes {
+        // The message is stored already; whoever sends it again needs its key.
+        true => {
+            Some(receipt::close(writer, channel).await.map_err(|error| stored.midway(Problem::from(error)))?)
+        }
+        false => None,
+    };
+    Ok(stored.before(end).to_json())
+}
+
+/// Whether the channel is to be closed behind the body: `?close`.
+fn closes(request: &Request) -> Result<bool> {
+    match request.query.one("close")? {
+        None | Some("false" | "0") => Ok(false),
+        Some("" | "true" | "1") => Ok(true),
+        Some(_) => Err(Error::new(Code::BadQuery, "`close` is `true`, `false`, or has no value")),
+    }
 }
 
 /// Event, key and idempotency key: the query beats the header.

@@ -8,6 +8,8 @@ use tidings_core::log::{Draft, Once, Payload};
 use tidings_core::{Channel, Code, Cursor, Error, Result, Stopped, Writer};
 
 use crate::http::problem::Problem;
+use crate::receipt;
+use crate::wire::EndReport;
 
 use super::body::Incoming;
 
@@ -15,6 +17,8 @@ use super::body::Incoming;
 pub trait Split {
     /// Adds to `out` what became whole. On an error, what is in `out` came before it.
     fn push(&mut self, bytes: &[u8], out: &mut Vec<Piece>) -> Result<()>;
+    /// Whether something of a message has come that is not whole.
+    fn is_within(&self) -> bool;
     /// Adds what only the end of the body makes whole.
     fn end(&mut self, out: &mut Vec<Piece>) -> Result<()>;
 }
@@ -43,6 +47,18 @@ pub struct Common {
 pub struct Tally {
     published: u64,
     cursor: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    end: Option<EndReport>,
+}
+
+impl Tally {
+    /// Closes the channel behind what was stored.
+    pub async fn close(&mut self, writer: &Writer, channel: &Channel) -> Result<(), Problem> {
+        let last = self.cursor.as_deref().and_then(|cursor| cursor.parse().ok());
+        let closed = receipt::close(writer, channel).await;
+        self.end = Some(closed.map_err(|error| Problem::from(error).midway(self.published, last.as_ref()))?);
+        Ok(())
+    }
 }
 
 /// Messages stored at once, so that one burst holds bounded memory.
@@ -67,6 +83,7 @@ pub async fn publish(
             Some(bytes) => split.push(bytes, &mut pieces),
             None => split.end(&mut pieces),
         };
+        let has_come = !pieces.is_empty();
         let mut pieces = pieces.into_iter();
         while pieces.len() > 0 {
             // A stream that is too fast is read more slowly.
@@ -85,10 +102,15 @@ pub async fn publish(
             stored.append(writer, drafts).await?;
         }
         found.map_err(|error| stored.problem(error))?;
+        // Pauses between messages are the publisher's; a message that has begun is held in memory.
+        if has_come || split.is_within() != body.has_begun() {
+            body.begin(split.is_within());
+        }
         if at_end {
             return Ok(Tally {
                 published: stored.count,
                 cursor: stored.last.map(|cursor| cursor.to_string()),
+                end: None,
             });
         }
     }

@@ -1,10 +1,10 @@
 //! Messages and gaps as events.
 
 use bytes::{BufMut, Bytes, BytesMut};
-use tidings_core::log::{Gap, Kind, Message};
+use tidings_core::log::{Gap, Kind, Message, Position};
 use tidings_core::{Channel, Cursor, Slot};
 
-use crate::wire::{self, GapReport};
+use crate::wire::{self, EndReport, GapReport};
 
 /// What stands in `data:`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -58,6 +58,11 @@ pub fn event(form: Form, message: &Message) -> Bytes {
 /// A gap as an event, with the cursor to go on from.
 pub fn gap(channel: &Channel, gap: &Gap, cursor: &Cursor) -> Bytes {
     format!("event: tidings.gap\nid: {cursor}\ndata: {}\n\n", GapReport::new(channel, gap).to_json()).into()
+}
+
+/// The end of a channel as an event, with the cursor to come back with.
+pub fn end(channel: &Channel, end: Position, cursor: &Cursor) -> Bytes {
+    format!("event: tidings.end\nid: {cursor}\ndata: {}\n\n", EndReport::new(channel, end).to_json()).into()
 }
 
 /// The private line of a connection over several channels.

@@ -14,7 +14,7 @@ use tracing::Span;
 use crate::http::head::head;
 use crate::http::problem::Problem;
 use crate::http::query::Reading;
-use crate::http::takeover::{self, Slot};
+use crate::http::slot::{self, Slot};
 use crate::http::{DELIVERY, VARY_READS};
 use crate::stream::{Open, Pump, Socket, come_back_ms, pipe};
 use crate::{Doors, Request};
@@ -47,6 +47,11 @@ pub(crate) async fn read(
         Ok(begun) => begun,
         Err(error) => return refuse(doors, request, &channels, error),
     };
+    if subscription.is_over() {
+        // The one status that a native EventSource takes for the end (WHATWG HTML, section 9.2.3).
+        headers.remove(CONTENT_TYPE);
+        return (StatusCode::NO_CONTENT, headers).into_response();
+    }
     let form = if form { Form::Data } else { Form::Full };
     let now_ms = subscription.now_ms();
     let greeting = greeting(&subscription, now_ms);
@@ -55,7 +60,7 @@ pub(crate) async fn read(
     let Some(slot) = request.extensions.get::<Slot>() else {
         // HTTP/2, whose connection others share: the stream is the body of an ordinary reply.
         let (pipe, body) = pipe();
-        takeover::spawn(stream.run(Socket::Pipe(pipe), [greeting, Bytes::new()]), Span::current());
+        slot::spawn(stream.run(Socket::Pipe(pipe), [greeting, Bytes::new()]), Span::current());
         return (headers, Body::new(body)).into_response();
     };
     doors.cors.add(request.origin(), &mut headers);

@@ -27,8 +27,8 @@ pub(super) struct Stream {
 
 /// How a stream ended.
 enum Ended {
-    /// All that was asked for has been written.
-    Limit,
+    /// All that was asked for, or all that there ever will be, has been written.
+    Whole,
     /// The last block is written or pending; the client is to come back.
     Cut,
     ByPeer,
@@ -66,12 +66,12 @@ impl Stream {
 
     async fn end(mut self, mut line: Line, ended: io::Result<Ended>) {
         let Ok(ended) = ended else { return };
-        if let Ended::Limit | Ended::ByPeer = ended {
+        if let Ended::Whole | Ended::ByPeer = ended {
             self.pump.subscription.left_cleanly();
         }
         // The read is over, however long the last block takes to leave.
         drop(self);
-        if let Ended::Limit | Ended::Cut = ended {
+        if let Ended::Whole | Ended::Cut = ended {
             let flushed = poll_fn(|cx| line.poll_flush(cx));
             // A peer that takes nothing now loses no message: it has its cursor.
             if let Ok(Ok(())) = tokio::time::timeout(LAST_WRITE, flushed).await {
@@ -99,7 +99,7 @@ impl Stream {
             match self.pump.poll(cx, line, encode)? {
                 Poll::Ready(Step::Wrote { more: true }) => {}
                 Poll::Ready(Step::Wrote { more: false }) | Poll::Pending => break,
-                Poll::Ready(Step::Limit) => return Poll::Ready(Ok(Ended::Limit)),
+                Poll::Ready(Step::Limit | Step::Ended(End::Closed)) => return Poll::Ready(Ok(Ended::Whole)),
                 Poll::Ready(Step::Ended(end)) => {
                     self.say_end(line, &end);
                     return Poll::Ready(Ok(Ended::Cut));
@@ -114,7 +114,7 @@ impl Stream {
             // It needs a new token first; there is nothing to wait for.
             End::Expired => super::RETRY_MS,
             // Whoever is refused is told so when it comes back: a stream has no other word for it.
-            End::Refused(_) | End::Draining | End::Failed(_) => come_back_ms(),
+            End::Refused(_) | End::Draining | End::Failed(_) | End::Closed => come_back_ms(),
         };
         let block = format!("retry: {retry_ms}\nid: {}\n\n", self.pump.subscription.cursor());
         line.push(block.into());
@@ -177,6 +177,11 @@ fn encode(subscription: &Subscription, form: Form, items: &[(u32, Item)], units:
             (Item::Gap(gap), cursor) => {
                 let one = Cursor::one(channel, gap.until);
                 let shared = encode::gap(channel, gap, cursor.as_ref().unwrap_or(&one));
+                Unit { private: Bytes::new(), shared }
+            }
+            (Item::End(end), cursor) => {
+                let one = Cursor::one(channel, *end);
+                let shared = encode::end(channel, *end, cursor.as_ref().unwrap_or(&one));
                 Unit { private: Bytes::new(), shared }
             }
         });

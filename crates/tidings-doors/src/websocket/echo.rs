@@ -10,7 +10,7 @@ use tidings_core::{Code, Error};
 
 use crate::http::head::head;
 use crate::http::problem::Problem;
-use crate::http::takeover::Slot;
+use crate::http::slot::Slot;
 use crate::{Doors, Request};
 
 use super::connection::{Closed, Connection, Received};

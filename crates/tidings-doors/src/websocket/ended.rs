@@ -12,6 +12,8 @@ use super::{frame, greeting};
 pub(super) enum Ended {
     /// As many messages went out as were asked for.
     Limit,
+    /// All channels are closed, and all that was in them went out.
+    AtEnd,
     /// By us, with this code.
     Error(Code),
     /// By the peer, or by what it did.
@@ -22,7 +24,10 @@ impl Ended {
     /// Whether the client does not come back. Who is told to come back, or may, counts as lost for
     /// as long as that may take.
     pub(super) fn is_for_good(&self) -> bool {
-        matches!(self, Ended::Limit | Ended::Error(Code::TooLarge) | Ended::Closed(Closed::ByPeer(_)))
+        matches!(
+            self,
+            Ended::Limit | Ended::AtEnd | Ended::Error(Code::TooLarge) | Ended::Closed(Closed::ByPeer(_))
+        )
     }
 
     /// Ends a connection as its end asks for.
@@ -30,6 +35,10 @@ impl Ended {
         let fail = |code, why| frame::close(code, &format!("{{\"code\":\"{why}\"}}"));
         let last = match self {
             Ended::Limit => return connection.close(1000, "").await,
+            Ended::AtEnd => {
+                let reason = format!("{{\"code\":\"{}\"}}", Code::ChannelClosed);
+                return connection.close(1000, &reason).await;
+            }
             Ended::Error(code) => {
                 let (code, reason) = greeting::goodbye(code);
                 return connection.close(code, &reason).await;
@@ -52,6 +61,7 @@ impl Ended {
 impl From<End> for Ended {
     fn from(end: End) -> Self {
         Ended::Error(match end {
+            End::Closed => return Ended::AtEnd,
             End::Expired => Code::TokenExpired,
             End::Draining => Code::Draining,
             // All that one URL names is read, or none of it.

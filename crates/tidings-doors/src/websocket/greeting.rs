@@ -3,12 +3,12 @@
 use bytes::{BufMut, Bytes, BytesMut};
 use serde::Serialize;
 use soketto::base::OpCode;
-use tidings_core::log::{Gap, Message};
+use tidings_core::log::{Gap, Message, Position};
 use tidings_core::{Channel, Code, Cursor, Item, Retry, Slot, Subscription};
 
 use crate::http::problem::close;
 use crate::stream::{Unit, come_back_ms};
-use crate::wire::{self, GapReport};
+use crate::wire::{self, EndReport, GapReport};
 
 use super::deflate::Deflate;
 use super::frame;
@@ -40,6 +40,12 @@ struct GapFrame {
     cursor: String,
 }
 
+#[derive(Serialize)]
+struct EndFrame {
+    end: EndReport,
+    cursor: String,
+}
+
 /// Where the text frame of a message stands among its encodings.
 const SLOT: Slot = Slot(0);
 
@@ -66,6 +72,11 @@ fn message(message: &Message) -> BytesMut {
 /// A gap, and the cursor to go on from.
 pub(super) fn gap(channel: &Channel, gap: &Gap, cursor: &Cursor) -> Bytes {
     json(&GapFrame { gap: GapReport::new(channel, gap), cursor: cursor.to_string() })
+}
+
+/// The end of a channel, and the cursor to come back with.
+fn end(channel: &Channel, end: Position, cursor: &Cursor) -> Bytes {
+    json(&EndFrame { end: EndReport::new(channel, end), cursor: cursor.to_string() })
 }
 
 /// The composite cursor of a connection over several channels.
@@ -111,6 +122,10 @@ pub(super) fn encode(
             Item::Gap(gap) => {
                 let one = Cursor::one(channel, gap.until);
                 self::gap(channel, gap, cursor.as_ref().unwrap_or(&one))
+            }
+            Item::End(end) => {
+                let one = Cursor::one(channel, *end);
+                self::end(channel, *end, cursor.as_ref().unwrap_or(&one))
             }
         }));
     }

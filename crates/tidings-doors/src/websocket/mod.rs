@@ -24,7 +24,7 @@ use crate::http::DELIVERY;
 use crate::http::head::head;
 use crate::http::problem::Problem;
 use crate::http::query::Reading;
-use crate::http::takeover::Slot;
+use crate::http::slot::Slot;
 use crate::stream::{Open, Pump};
 use crate::{Doors, Request};
 

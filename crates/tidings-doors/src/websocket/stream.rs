@@ -1,9 +1,11 @@
 //! One open WebSocket: a loop around what is read, what the client asks for, and a connection.
 
+use std::pin::pin;
 use std::task::{Context, Poll};
 
 use bytes::Bytes;
 use tidings_core::{Channel, Code, End, Error};
+use tokio::task::yield_now;
 
 use crate::stream::{Deadline, Open, Pump, Step, two_acts};
 
@@ -51,6 +53,9 @@ pub(super) trait Talk: Send + 'static {
     ) -> Option<Ended> {
         Some(End::Refused(channels).into())
     }
+
+    /// Forgets what has nothing more to tell, where the connection outlives its channels.
+    fn forget_ended(&mut self, _pump: &mut Pump) {}
 
     /// The next frame that nobody asked for, beside the items.
     fn poll_news(&mut self, _cx: &mut Context<'_>) -> Poll<Bytes> {
@@ -104,7 +109,9 @@ impl<T: Talk> Stream<T> {
                 }
             } else if !nothing_to_read && requests == REQUESTS_A_TURN {
                 nothing_to_read = true;
-                cx.waker().wake_by_ref();
+                // A wake would put it into the queue of its worker, which is then never empty: those who were
+                // handed to all workers would wait for as long as this client has requests. So it yields, to all.
+                let _ = pin!(yield_now()).poll(cx);
             } else if !nothing_to_read {
                 requests += 1;
                 match connection.poll_receive(cx) {
@@ -128,8 +135,13 @@ impl<T: Talk> Stream<T> {
                 encode(subscription, composite, deflate, items, units);
             };
             match self.pump.poll(cx, &mut connection.line, encode) {
-                Poll::Ready(Ok(Step::Wrote { more: true })) => {}
-                Poll::Ready(Ok(Step::Wrote { more: false })) | Poll::Pending => break,
+                Poll::Ready(Ok(Step::Wrote { more })) => {
+                    self.talk.forget_ended(&mut self.pump);
+                    if !more {
+                        break;
+                    }
+                }
+                Poll::Pending => break,
                 Poll::Ready(Ok(Step::Limit)) => return Poll::Ready(Ended::Limit),
                 Poll::Ready(Ok(Step::Ended(End::Refused(channels)))) => {
                     if let Some(ended) = self.talk.leave(&mut self.pump, connection, channels) {

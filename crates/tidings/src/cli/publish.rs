@@ -27,7 +27,8 @@ at all; its id makes that safe.
 Examples:
   tidings publish demo:hello '{\"text\":\"hi\"}'
   tidings publish demo:hello 'just text' --event note
-  tail -f app.log | tidings publish demo:log --lines --text")]
+  tail -f app.log | tidings publish demo:log --lines --text
+  tidings publish demo:auction '' --close")]
 pub struct Args {
     /// The channel.
     channel: String,
@@ -51,6 +52,9 @@ pub struct Args {
     /// The idempotency key; a generated one if left out. The same one again is stored once.
     #[arg(long, value_name = "ID")]
     id: Option<String>,
+    /// Close the channel behind the message, or behind the last line. With DATA '' nothing but the end is stored.
+    #[arg(long)]
+    close: bool,
     #[command(flatten)]
     target: Target,
 }
@@ -77,8 +81,8 @@ pub fn run(args: Args) -> anyhow::Result<()> {
         block_on(publish_lines(&endpoint, &args, id))?
     } else {
         let body = body(&args)?;
-        let Args { channel, event, key, .. } = args;
-        let draft = Draft { channel, event, key, id: Some(id), body };
+        let Args { channel, event, key, close, .. } = args;
+        let draft = Draft { channel, event, key, id: Some(id), close, body };
         block_on(async { Ok(client::publish(&endpoint, &draft, tell_retry).await?) })?
     };
     print(&receipt).context("cannot write the reply")
@@ -86,8 +90,13 @@ pub fn run(args: Args) -> anyhow::Result<()> {
 
 async fn publish_lines(endpoint: &Endpoint, args: &Args, id: String) -> anyhow::Result<Receipt> {
     let Args { channel, event, key, .. } = args;
-    let stream =
-        Lines { channel: channel.clone(), event: event.clone(), key: key.clone(), id: Some(id.clone()) };
+    let stream = Lines {
+        channel: channel.clone(),
+        event: event.clone(),
+        key: key.clone(),
+        id: Some(id.clone()),
+        close: args.close,
+    };
     let (lines, fault) = input::lines(args.kind());
     let published = client::publish_lines(endpoint, &stream, lines, tell_retry).await;
     let again = format!("mend the input and send all of it again with --id {id}: no line is stored twice");

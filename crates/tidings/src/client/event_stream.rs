@@ -125,8 +125,9 @@ impl Parser {
             }
             "event" => value.clone_into(&mut self.block.event),
             "id" if !value.contains('\0') => self.block.id = Some(value.to_owned()),
-            "retry" if !value.is_empty() && value.bytes().all(|b| b.is_ascii_digit()) => {
-                self.block.retry_ms = value.parse().ok();
+            "retry" if value.bytes().all(|b| b.is_ascii_digit()) => {
+                // One without digits, or too large to be waited for, changes nothing.
+                self.block.retry_ms = value.parse().ok().or(self.block.retry_ms);
             }
             // An empty name is a comment; other fields are for others.
             _ => {}
@@ -190,10 +191,10 @@ mod tests {
     #[test]
     fn a_block_without_data_still_has_its_id_and_retry() {
         let text = "retry: 1500\n: tidings 17\nid: abc\n\nretry: 1x\nid: a\0b\n\n";
-        assert_eq!(
-            parse(text),
-            [Block { id: Some("abc".to_owned()), retry_ms: Some(1500), ..Block::default() }]
-        );
+        let abc = Block { id: Some("abc".to_owned()), retry_ms: Some(1500), ..Block::default() };
+        assert_eq!(parse(text), [abc]);
+        let many = Block { retry_ms: Some(7), ..Block::default() };
+        assert_eq!(parse("retry: 7\nretry: 99999999999999999999\nretry:\n\n"), [many]);
     }
 
     #[test]

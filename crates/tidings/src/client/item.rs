@@ -77,6 +77,17 @@ pub struct Gap {
     pub missed: Option<u64>,
 }
 
+/// The parts of an end record.
+#[derive(Debug, Default, Deserialize)]
+pub(super) struct End {
+    /// The channel that is closed.
+    #[serde(default)]
+    pub(super) channel: String,
+    /// The place after its end.
+    #[serde(default)]
+    pub(super) cursor: String,
+}
+
 /// How a reader's connection is.
 #[derive(Debug, Clone)]
 pub enum Status {
@@ -254,7 +265,7 @@ impl Frame {
 }
 
 /// The text on one line. Line breaks in JSON are space between tokens: strings escape theirs.
-fn one_line(json: &str) -> Box<str> {
+pub(super) fn one_line(json: &str) -> Box<str> {
     if json.contains(['\n', '\r']) { json.replace(['\n', '\r'], " ").into() } else { json.into() }
 }
 

@@ -6,7 +6,7 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 
 use super::error::{Cut, Error};
-use super::item::{Gap, Message};
+use super::item::{Gap, Message, one_line};
 use super::link::Event;
 
 /// A page, as what a connection would have brought.
@@ -31,9 +31,11 @@ impl Page {
             gap: Option<&'a RawValue>,
             #[serde(default)]
             delivery: Option<String>,
+            #[serde(borrow, default)]
+            ended: Vec<&'a RawValue>,
         }
         // What is no page is a stranger's answer to a plain GET.
-        let Body { messages, cursor, gap, delivery } = serde_json::from_slice(body)
+        let Body { messages, cursor, gap, delivery, ended } = serde_json::from_slice(body)
             .map_err(|error| Cut::Unfit(Error::Unexpected(format!("the server sent no page: {error}"))))?;
         let mut events = VecDeque::with_capacity(messages.len() + 2);
         if let Some(gap) = gap {
@@ -41,6 +43,9 @@ impl Page {
         }
         for message in messages {
             events.push_back(Event::Message(Message::parse(message.get())?));
+        }
+        for end in ended {
+            events.push_back(Event::Closed(one_line(end.get())));
         }
         events.push_back(Event::Covers(cursor.clone()));
         Ok(Self { events, cursor, delivery })

@@ -48,6 +48,8 @@ pub struct Draft {
     pub key: Option<String>,
     /// The idempotency key: with one, a publish whose outcome is unknown is tried again.
     pub id: Option<String>,
+    /// Closes the channel behind it; with an empty body, that alone.
+    pub close: bool,
     /// The data.
     pub body: Body,
 }
@@ -63,6 +65,8 @@ pub struct Lines {
     pub key: Option<String>,
     /// The idempotency key of the stream: message n (from 0) has `id/n`.
     pub id: Option<String>,
+    /// Closes the channel behind the last.
+    pub close: bool,
 }
 
 /// The server's word that it has ordered or stored what was published.
@@ -103,7 +107,7 @@ pub async fn publish(
     draft: &Draft,
     mut on_retry: impl FnMut(&str, Duration),
 ) -> Result<Receipt, Error> {
-    let url = url(endpoint, &draft.channel, draft.event.as_deref(), draft.key.as_deref());
+    let url = url(endpoint, &draft.channel, draft.event.as_deref(), draft.key.as_deref(), draft.close);
     let id = header(draft.id.as_deref())?;
     let (kind, body) = match &draft.body {
         Body::Json(body) => ("application/json", body),
@@ -137,7 +141,7 @@ pub async fn publish_lines(
     lines: impl Stream<Item = Bytes> + Send + Unpin + 'static,
     mut on_retry: impl FnMut(&str, Duration),
 ) -> Result<Receipt, Error> {
-    let url = url(endpoint, &stream.channel, stream.event.as_deref(), stream.key.as_deref());
+    let url = url(endpoint, &stream.channel, stream.event.as_deref(), stream.key.as_deref(), stream.close);
     let id = header(stream.id.as_deref())?;
     let input =
         Arc::new(Input { lines: Mutex::new(lines), is_taken: AtomicBool::new(false), end: Notify::new() });
@@ -240,10 +244,10 @@ fn given_up(endpoint: &Endpoint, cut: Cut) -> Error {
     }
 }
 
-fn url(endpoint: &Endpoint, channel: &str, event: Option<&str>, key: Option<&str>) -> Url {
+fn url(endpoint: &Endpoint, channel: &str, event: Option<&str>, key: Option<&str>, close: bool) -> Url {
     let mut url = endpoint.url(&["v1", "channels", channel]);
     // In the query and not in headers, which cannot carry every text.
-    for (name, value) in [("event", event), ("key", key)] {
+    for (name, value) in [("event", event), ("key", key), ("close", close.then_some("true"))] {
         if let Some(value) = value {
             url.query_pairs_mut().append_pair(name, value);
         }

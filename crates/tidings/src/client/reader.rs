@@ -1,9 +1,11 @@
 //! A reader: follows channels through every reconnect, and gives each message once.
 
+use std::collections::HashSet;
+
 use tokio::time::{Instant, sleep_until};
 
 use super::error::{Blame, Cut};
-use super::item::{Item, Status};
+use super::item::{End, Item, Status};
 use super::ladder::{Ladder, Step};
 use super::link::{Event, Link};
 use super::position::{Position, Start};
@@ -50,7 +52,8 @@ pub struct Reader {
     ladder: Ladder,
     backoff: Backoff,
     limit: Option<u64>,
-    closed_channels: usize,
+    /// The channels of which the end was given.
+    closed_channels: HashSet<String>,
     state: State,
 }
 
@@ -74,7 +77,7 @@ impl Reader {
             backoff: Backoff::new(&timing),
             timing,
             limit,
-            closed_channels: 0,
+            closed_channels: HashSet::new(),
             state: if limit == Some(0) { State::Ended } else { State::Idle },
         }
     }
@@ -188,11 +191,13 @@ impl Reader {
                 None
             }
             Event::Closed(end) => {
-                if !self.seen.add(format!("end {end}").into()) {
+                let End { channel, cursor } = serde_json::from_str(&end).unwrap_or_default();
+                self.passed(&channel, &cursor);
+                // Each connection tells it anew.
+                if !self.closed_channels.insert(channel) {
                     return None;
                 }
-                self.closed_channels += 1;
-                if self.closed_channels >= self.position.channels().len() {
+                if self.closed_channels.len() >= self.position.channels().len() {
                     self.state = State::Ended;
                 }
                 Some(Item::Closed(end))

@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use http::Method;
 use http::header::{ACCEPT, CONTENT_TYPE};
+use http::{Method, StatusCode};
 use reqwest::Response;
 use tokio::time::timeout;
 use url::Url;
@@ -38,6 +38,10 @@ impl Link {
         let answer = timeout(timing.connect + timing.connect, request.send()).await;
         let response = answer.map_err(|_| Cut::lost("no answer to the request for an event stream"))?;
         let response = response.map_err(|error| Cut::from_reqwest(&error))?;
+        if response.status() == StatusCode::NO_CONTENT {
+            // All channels are closed, and this client has everything in them.
+            return Err(Cut::Done);
+        }
         if !response.status().is_success() {
             return Err(refusal(response).await);
         }

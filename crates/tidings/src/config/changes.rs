@@ -50,8 +50,8 @@ impl Changes {
             [trusted header protocol]);
         compare!(changes, &before.limits, &after.limits, LimitsConfig, Some("limits"),
             [message_bytes batch_messages channel_bytes connection_channels connections address_connections
-             user_connections accept_rate publish_rate publish_burst head_time idle_time body_idle feeds
-             idempotency_keys]);
+             user_connections accept_rate publish_rate publish_burst head_time idle_time body_idle body_time
+             feeds idempotency_keys]);
         compare!(changes, &before.log, &after.log, LogConfig, Some("log"), [level format]);
         compare!(changes, &before.websocket, &after.websocket, WebSocketConfig, Some("websocket"), [deflate]);
         changes.namespaces(before, after);
@@ -67,7 +67,7 @@ impl Changes {
             };
             let path = path(name);
             compare!(self, namespace, now, NamespaceConfig, Some(&path),
-                [delivery retain compact presence subscribe publish dedupe max_lag]);
+                [delivery retain compact create presence subscribe publish dedupe max_lag]);
         }
         let added = after.namespaces.keys().filter(|name| !before.namespaces.contains_key(*name));
         self.0.extend(added.map(|name| format!("{} (added)", path(name))));

@@ -109,6 +109,7 @@ impl NamespaceReport {
                 ),
             ),
         };
+        let created = if namespace.implicit { "" } else { "; an administrator creates each channel" };
         let compact = if namespace.compact { "; of each key the newest alone" } else { "" };
         NamespaceReport {
             name: name.to_owned(),
@@ -121,7 +122,7 @@ impl NamespaceReport {
             stored,
             resume,
             slow,
-            kept: format!("the newest {messages} messages of a channel, for {age} at most{compact}"),
+            kept: format!("the newest {messages} messages of a channel, for {age} at most{compact}{created}"),
             retry: match namespace.delivery {
                 Delivery::AtLeastOnce => {
                     format!(

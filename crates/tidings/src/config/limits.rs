@@ -77,6 +77,13 @@ pub struct LimitsConfig {
     #[schemars(extend("x-bounds" = ["100ms", "1h"]))]
     pub body_idle: Period,
 
+    /// How long a request body may take until it is whole: JSON, text, bytes, a batch, a revocation;
+    /// of a streamed publish, which may go on for ever, each message. After that it is refused with
+    /// 408 `body-incomplete`. A message of 1 MiB in 30 s needs a line of 280 kbit/s, a batch of
+    /// 16 MiB one of 4.5 Mbit/s: with larger ones, or slower lines, give it more.
+    #[schemars(extend("x-bounds" = ["100ms", "1h"]))]
+    pub body_time: Period,
+
     /// How many channels this node follows live at once. Beyond it the least recently used (those
     /// that nobody reads, then those without a message or a new reader for the longest time, and
     /// for 5 s at least) are polled instead: about once a second, or slower where more than a
@@ -107,6 +114,7 @@ impl Default for LimitsConfig {
             head_time: Period::secs(10),
             idle_time: Period::secs(75),
             body_idle: Period::secs(60),
+            body_time: Period::secs(30),
             feeds: 100_000,
             idempotency_keys: 1_000_000,
         }

@@ -24,6 +24,10 @@ pub struct NamespaceConfig {
     #[serde(default)]
     pub compact: Option<Compact>,
 
+    /// How a channel comes to be.
+    #[serde(default)]
+    pub create: Create,
+
     /// Keep a list of who is reading. It needs tokens with a `sub`.
     #[serde(default)]
     pub presence: bool,
@@ -86,6 +90,17 @@ pub enum Compact {
     LatestPerKey,
 }
 
+/// How a channel comes to be.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum Create {
+    /// By its first message. One that nobody wrote to can be read, and is empty.
+    #[default]
+    Implicit,
+    /// By PUT, with an API key that may administer. Others are unknown, to publishers and readers.
+    Explicit,
+}
+
 /// Who may read.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
@@ -122,6 +137,7 @@ impl NamespaceConfig {
             age_ms: self.retain.age.map_or(age_ms, Period::ms),
         };
         namespace.compact = self.compact.is_some();
+        namespace.implicit = self.create == Create::Implicit;
         namespace.presence = self.presence;
         namespace.subscribe = self.subscribe.into();
         namespace.publish = self.publish.into();

@@ -4,6 +4,8 @@ mod admission;
 mod certificates;
 mod demo;
 mod dev;
+#[cfg(any(test, feature = "fuzzing"))]
+pub(crate) mod fuzz;
 mod jwks;
 mod keys;
 mod listener;

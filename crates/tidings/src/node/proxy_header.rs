@@ -4,11 +4,11 @@ use std::io;
 use std::net::{IpAddr, SocketAddr};
 
 use ppp::{HeaderResult, PartialResult, v1, v2};
-use tokio::io::AsyncReadExt;
+use tokio::io::{AsyncRead, AsyncReadExt};
 use tokio::net::TcpStream;
 
 /// A header of version 2 may have more; what is in it beyond the addresses is of no use here.
-const BYTES_MAX: usize = 4 * 1024;
+pub(super) const BYTES_MAX: usize = 4 * 1024;
 
 /// Takes the header off the beginning of a connection, and gives the address of
 /// the client: `otherwise`, where the proxy speaks for itself (health checks) or says nothing.
@@ -16,7 +16,7 @@ const BYTES_MAX: usize = 4 * 1024;
 /// # Errors
 ///
 /// [`io::ErrorKind::InvalidData`] where the connection begins with anything else.
-pub(super) async fn take(stream: &mut TcpStream, otherwise: IpAddr) -> io::Result<IpAddr> {
+pub(super) async fn take(stream: &mut (impl AsyncRead + Unpin), otherwise: IpAddr) -> io::Result<IpAddr> {
     let mut head = Vec::with_capacity(256);
     loop {
         // Byte by byte to its end: what follows is the client's, and is not to be read here.

@@ -31,6 +31,7 @@ pub(super) fn doors(config: &Config, hub: Hub, addresses: Arc<Seats<IpAddr>>) ->
         cors: cors(config),
         heartbeat: *config.heartbeat,
         body_idle: *config.limits.body_idle,
+        body_time: *config.limits.body_time,
         message_bytes: count(config.limits.message_bytes.0),
         batch_messages: count(config.limits.batch_messages),
         connection_channels: count(config.limits.connection_channels),

@@ -85,7 +85,7 @@ async fn checks_come_in_their_order() {
     node.get("/v1/subscribe").bearer(&alice).await.problem(400, "bad-query");
     // A method and a path come before all of it.
     for path in ["/v1/channels/a*b?token=bad", "/v1/publish?token=bad", "/v1/subscribe?token=bad"] {
-        node.call("DELETE", path).bearer("bad").await.problem(405, "method-not-allowed");
+        node.call("PATCH", path).bearer("bad").await.problem(405, "method-not-allowed");
     }
     node.call("DELETE", "/v1/nothing?token=bad").bearer("bad").await.problem(404, "not-found");
     let body = node.post("/v1/channels/token:1?key=").header("content-type", "application/json");

@@ -47,6 +47,7 @@ async fn far(late_ms_max: u64) -> (SocketAddr, Control) {
         cors: Cors::Any,
         heartbeat: Duration::from_secs(15),
         body_idle: Duration::from_secs(60),
+        body_time: Duration::from_secs(30),
         connection_channels: 100,
         batch_messages: 1_000,
         addresses: Arc::default(),

@@ -17,7 +17,7 @@ async fn checks_come_in_their_order() {
             if method == "POST" { call.body("nonsense") } else { call }
         };
         call("/v1/nowhere/or%20ders?limit=x").bearer("bad").await.problem(404, "not-found");
-        node.call("PUT", "/v1/channels/or%20ders").await.problem(405, "method-not-allowed");
+        node.call("PATCH", "/v1/channels/or%20ders").await.problem(405, "method-not-allowed");
         call("/v1/channels/or%20ders?limit=x").bearer("bad").await.problem(400, "bad-channel");
         call("/v1/channels/nowhere:1?limit=x").bearer("bad").await.problem(404, "unknown-namespace");
         call("/v1/channels/nowhere:1?limit=x")
@@ -59,7 +59,7 @@ async fn what_no_channel_is_named_like() {
         node.get(&format!("/v1/channels/{name}/presence")).await.problem(400, "bad-channel");
         node.get(&format!("/v1/subscribe?channel={name}")).await.problem(400, "bad-channel");
     }
-    node.call("PUT", "/v1/channels/%ff").await.problem(405, "method-not-allowed");
+    node.call("PATCH", "/v1/channels/%ff").await.problem(405, "method-not-allowed");
     node.get("/v1/channels/default-is-not-declared").await.problem(404, "unknown-namespace");
     node.get("/v1/channels/orders%3A1").await.ok();
     for path in [
@@ -79,8 +79,7 @@ async fn what_no_channel_is_named_like() {
 async fn a_wrong_method_is_told_the_right_ones() {
     let node = TestNode::usual().await;
     for (method, path, allow) in [
-        ("PUT", ORDERS, "GET, HEAD, POST, OPTIONS"),
-        ("DELETE", ORDERS, "GET, HEAD, POST, OPTIONS"),
+        ("PATCH", ORDERS, "GET, HEAD, POST, PUT, DELETE, OPTIONS"),
         ("POST", "/v1/subscribe?channel=orders:1", "GET, HEAD, OPTIONS"),
         ("GET", "/v1/publish", "POST, OPTIONS"),
         ("HEAD", "/v1/publish", "POST, OPTIONS"),

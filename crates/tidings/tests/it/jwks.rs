@@ -26,7 +26,7 @@ macro_rules! pem {
 
 /// What the endpoint does with a request.
 #[derive(Clone)]
-enum Answer {
+pub enum Answer {
     /// A 200 with these headers and this body.
     Good(&'static str, String),
     /// These bytes, and nothing else.
@@ -40,21 +40,21 @@ enum Answer {
 }
 
 /// An endpoint that changes its mind.
-struct Endpoint {
-    address: SocketAddr,
+pub struct Endpoint {
+    pub address: SocketAddr,
     answer: Arc<Mutex<Answer>>,
     asked: Arc<AtomicUsize>,
 }
 
 /// Who signs tokens, and by which name its key is known.
-struct Signer {
-    id: &'static str,
+pub struct Signer {
+    pub id: &'static str,
     key: EncodingKey,
     alg: Algorithm,
 }
 
 impl Endpoint {
-    async fn start(answer: Answer) -> Self {
+    pub async fn start(answer: Answer) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let (answer, asked) = (Arc::new(Mutex::new(answer)), Arc::new(AtomicUsize::new(0)));
@@ -72,7 +72,7 @@ impl Endpoint {
         *self.answer.lock() = answer;
     }
 
-    fn asked(&self) -> usize {
+    pub fn asked(&self) -> usize {
         self.asked.load(Ordering::SeqCst)
     }
 
@@ -129,7 +129,7 @@ async fn respond(mut stream: TcpStream, answer: Answer) {
 }
 
 impl Signer {
-    fn all() -> [Signer; 3] {
+    pub fn all() -> [Signer; 3] {
         let der = |pem: &str| {
             let text: String = pem.lines().filter(|line| !line.starts_with("-----")).collect();
             STANDARD.decode(text).unwrap()
@@ -148,9 +148,14 @@ impl Signer {
     }
 
     fn token_as(&self, id: Option<&str>, time: &Time) -> String {
+        self.token_at(id, time.now_ms())
+    }
+
+    /// A token of alice, good for a day.
+    pub fn token_at(&self, id: Option<&str>, now_ms: u64) -> String {
         let mut header = Header::new(self.alg);
         header.kid = id.map(str::to_owned);
-        encode(&header, &json!({ "sub": "alice", "exp": time.now_ms() / 1_000 + 86_400 }), &self.key).unwrap()
+        encode(&header, &json!({ "sub": "alice", "exp": now_ms / 1_000 + 86_400 }), &self.key).unwrap()
     }
 
     fn token(&self, time: &Time) -> String {
@@ -159,7 +164,7 @@ impl Signer {
 }
 
 /// The endpoint has the keys of these.
-fn good(signers: &[&Signer]) -> Answer {
+pub fn good(signers: &[&Signer]) -> Answer {
     let keys: Vec<_> = signers.iter().map(|signer| signer.jwk()).collect();
     Answer::Good("", json!({ "keys": keys }).to_string())
 }

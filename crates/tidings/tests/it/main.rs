@@ -5,6 +5,7 @@
 mod auth;
 mod batch;
 mod connect;
+mod consumers;
 mod docs;
 mod expiry;
 mod far;
@@ -12,6 +13,7 @@ mod frames;
 mod hostile;
 mod http;
 mod jwks;
+mod life;
 mod limits;
 mod node;
 mod ops;

@@ -24,23 +24,28 @@ const LOOKS_MAX: usize = 1_500;
 impl Process {
     /// Starts a node, which logs what a node logs.
     pub async fn start(plan: Plan) -> Self {
-        Process::start_at("info", plan).await
+        Process::run(&plan.text(), Some("info")).await
     }
 
     /// Starts a node, which logs all that it can.
     pub async fn talkative(plan: Plan) -> Self {
-        Process::start_at("trace", plan).await
+        Process::run(&plan.text(), Some("trace")).await
     }
 
-    async fn start_at(level: &str, plan: Plan) -> Self {
+    /// Starts a node, which logs what its configuration says.
+    pub async fn start_as_configured(text: String) -> Self {
+        Process::run(&text, None).await
+    }
+
+    async fn run(text: &str, level: Option<&str>) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("tidings.toml");
-        std::fs::write(&file, plan.text()).unwrap();
+        std::fs::write(&file, text).unwrap();
         let child = Command::new(env!("CARGO_BIN_EXE_tidings"))
             .args(["serve", "--config"])
             .arg(file)
             .env_clear()
-            .env("TIDINGS_LOG__LEVEL", level)
+            .envs(level.map(|level| ("TIDINGS_LOG__LEVEL", level)))
             .env("TIDINGS_LOG__FORMAT", "json")
             .stdin(Stdio::null())
             .stdout(Stdio::null())

@@ -1,5 +1,7 @@
 //! A WebSocket client that shows each frame.
 
+use std::net::SocketAddr;
+
 use futures_util::{SinkExt, StreamExt};
 use serde_json::Value;
 use tokio::io::AsyncWriteExt;
@@ -25,13 +27,7 @@ impl TestNode {
     }
 
     pub async fn socket_as(&self, target: &str, credential: Option<&str>) -> Socket {
-        let mut request = format!("ws://{}{target}", self.address).into_client_request().unwrap();
-        if let Some(credential) = credential {
-            request.headers_mut().insert("authorization", format!("Bearer {credential}").parse().unwrap());
-        }
-        let stream = TcpStream::connect(self.address).await.unwrap();
-        let (inner, head) = soon("handshake", client_async(request, stream)).await.unwrap();
-        Socket { inner, head }
+        Socket::open(self.address, target, credential).await
     }
 
     /// A raw connection on which an upgrade to this target was asked for.
@@ -67,6 +63,17 @@ pub fn frame(opcode: u8, payload: &[u8]) -> Vec<u8> {
 }
 
 impl Socket {
+    /// One to a node that may be a process of its own.
+    pub async fn open(address: SocketAddr, target: &str, credential: Option<&str>) -> Self {
+        let mut request = format!("ws://{address}{target}").into_client_request().unwrap();
+        if let Some(credential) = credential {
+            request.headers_mut().insert("authorization", format!("Bearer {credential}").parse().unwrap());
+        }
+        let stream = TcpStream::connect(address).await.unwrap();
+        let (inner, head) = soon("handshake", client_async(request, stream)).await.unwrap();
+        Socket { inner, head }
+    }
+
     /// The next text frame, as JSON.
     pub async fn frame(&mut self) -> Value {
         loop {

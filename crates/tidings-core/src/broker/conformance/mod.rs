@@ -8,6 +8,7 @@
 
 #![allow(clippy::unwrap_used, clippy::print_stdout, reason = "a suite of tests: it panics and prints")]
 
+mod close;
 mod find;
 mod follow;
 mod idempotency;
@@ -15,6 +16,7 @@ mod life;
 mod order;
 mod retention;
 mod subject;
+mod terms;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -48,7 +50,7 @@ macro_rules! cases {
     };
 }
 
-const CASES: [Case; 39] = cases![
+const CASES: [Case; 48] = cases![
     Nothing: order::what_is_stored_comes_back_as_it_was,
     Nothing: order::messages_keep_their_order,
     Nothing: order::an_append_that_is_dropped_leaves_a_prefix,
@@ -87,6 +89,15 @@ const CASES: [Case; 39] = cases![
     ExactRetention: retention::retention_of_a_compacted_log_is_a_gap,
     ExactRetention: retention::at_most_once_skips_to_now,
     Nothing: retention::at_most_once_resumes_inside_the_tail,
+    Nothing: close::nothing_follows_an_end,
+    Nothing: close::a_page_says_where_the_log_ends,
+    Nothing: close::a_tail_gives_the_end,
+    ExactRetention: close::retention_does_not_lose_the_end,
+    ExactRetention: close::at_most_once_skips_to_the_end,
+    Nothing: terms::a_first_message_creates_where_it_may,
+    ExactRetention: terms::terms_hold_in_place_of_rules,
+    Nothing: terms::deleting_begins_a_new_epoch,
+    Nothing: terms::a_channel_ends_with_its_time_to_live,
     Nothing: life::the_broker_is_ready,
 ];
 

@@ -31,6 +31,7 @@ pub(super) const PLAIN: Rules = Rules {
     retain: Retain { messages: 100_000, age_ms: 3_600_000 },
     compact: false,
     dedupe_ms: 120_000,
+    implicit: true,
     below: Below::Oldest,
     durable: true,
 };

@@ -1,6 +1,8 @@
 //! Who a client is: what it sends, and what is known of it once that is verified.
 
 mod claims;
+#[cfg(any(test, feature = "fuzzing"))]
+pub(crate) mod fuzz;
 mod key_set;
 mod keys;
 mod public_key;

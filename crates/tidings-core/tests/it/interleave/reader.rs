@@ -149,6 +149,7 @@ impl Roamer {
             match &item {
                 Item::Entry(entry) => self.message(&channel, at, &entry.message),
                 Item::Gap(gap) => self.gap(&channel, at, gap, delivery),
+                Item::End(_) => panic!("nobody closed {channel}"),
             }
             subscription.advance(reader, &item);
             let moved = subscription.at(reader).unwrap();

@@ -7,7 +7,7 @@ use async_trait::async_trait;
 use parking_lot::Mutex;
 use tidings_core::Channel;
 use tidings_core::broker::{AppendError, Broker, BrokerError, Promise, Tail};
-use tidings_core::log::{Appended, Draft, Found, Limit, Page, Position, Rules, Start};
+use tidings_core::log::{Appended, Created, Draft, Found, Limit, Page, Position, Rules, Start, Terms};
 use tokio::time::Instant;
 
 /// Every message that was ever stored, by channel and epoch, in order. Cloning shares it.
@@ -113,6 +113,14 @@ impl<B: Broker> Broker for Recorder<B> {
 
     async fn follow(&self, channel: &Channel, rules: &Rules) -> Result<Tail, BrokerError> {
         self.inner.follow(channel, rules).await
+    }
+
+    async fn create(&self, channel: &Channel, terms: Terms, rules: &Rules) -> Result<Created, BrokerError> {
+        self.inner.create(channel, terms, rules).await
+    }
+
+    async fn delete(&self, channel: &Channel, rules: &Rules) -> Result<bool, BrokerError> {
+        self.inner.delete(channel, rules).await
     }
 
     async fn ready(&self) -> Result<(), BrokerError> {

@@ -310,3 +310,33 @@ async fn count(mut subscription: Subscription, count: u64) {
         }
     }
 }
+
+#[tokio::test(start_paused = true)]
+async fn each_channel_is_found_by_its_name_and_numbers_are_given_again() {
+    let node = Node::new([("log", public(Delivery::AtLeastOnce))]);
+    let session = node.backend();
+    let mut subscription = session.subscription(60).unwrap();
+    let mut numbers = std::collections::BTreeMap::new();
+    // The third round fills what the others left free.
+    for (round, keeps) in [(0, 3), (1, 4), (2, 1)] {
+        for n in 0..60 {
+            let name = format!("log:{round}-{n}");
+            let place = session.find(want(&[&name], From::Latest)).await.unwrap().remove(0);
+            match session.join(&mut subscription, place) {
+                Ok(number) => assert_eq!(numbers.insert(number, name), None),
+                Err(error) => assert_eq!((error.code, numbers.len()), (Code::TooManyChannels, 60)),
+            }
+        }
+        for number in (0..60).filter(|number| number % keeps != 1 % keeps) {
+            subscription.leave(number);
+            let name = numbers.remove(&number).unwrap();
+            assert_eq!(subscription.reader(&channel(&name)), None);
+        }
+        let read: Vec<_> = subscription.channels().map(|(at, one)| (at, one.as_str().to_owned())).collect();
+        assert_eq!(read, numbers.clone().into_iter().collect::<Vec<_>>());
+        for (number, name) in &numbers {
+            assert_eq!(subscription.reader(&channel(name)), Some(*number));
+        }
+    }
+    assert_eq!(numbers.len(), 60);
+}

@@ -10,6 +10,7 @@ use tidings_core::{
     Channel, Code, Credentials, Error, Hub, Place, Result, Session, Want, WatchPlace, Watcher,
 };
 
+use crate::consumer::Acknowledged;
 use crate::receipt;
 
 use super::reply;
@@ -76,9 +77,10 @@ impl Asking {
         let session = &self.session;
         let id = self.id.as_deref();
         match ask {
-            Ask::Subscribe { channel, from, presence } => {
+            Ask::Subscribe { channel, from, consumer, presence } => {
                 session.may_stay()?;
-                let want = Want { channels: vec![channel.clone()], from, default: Start::Latest };
+                let channels = vec![channel.clone()];
+                let want = Want { channels, from, consumer, default: Start::Latest };
                 let mut places = session.find(want).await?;
                 let watcher = match presence {
                     true => Some(session.watch(&channel, &self.watch?).await?),
@@ -87,6 +89,11 @@ impl Asking {
                 let place =
                     places.pop().ok_or_else(|| Error::new(Code::BadFrame, "there is no such channel"))?;
                 Ok(Done::Join(Box::new(Joining { place, watcher })))
+            }
+            Ask::Ack { channel, consumer, cursor } => {
+                let at = session.acknowledge(&channel, &consumer, &cursor).await?;
+                let acknowledged = Acknowledged::new(&channel, &consumer, Some(at));
+                Ok(Done::Reply(reply::acknowledged(id, acknowledged)))
             }
             Ask::Unsubscribe(channel) => Ok(Done::Leave(channel)),
             Ask::Publish { channel, item } => {
@@ -98,7 +105,8 @@ impl Asking {
                 Ok(Done::Reply(reply::presence(id, &channel, &roster)))
             }
             Ask::History { channel, from, limit } => {
-                let want = Want { channels: vec![channel], from, default: Start::Earliest };
+                let channels = vec![channel];
+                let want = Want { channels, from, consumer: None, default: Start::Earliest };
                 let read = session.read(want, limit).await?;
                 Ok(Done::Reply(reply::history(id, &read)))
             }

@@ -19,7 +19,7 @@ use tidings_core::{Code, Error, Result, Session};
 
 use crate::http::head::head;
 use crate::http::problem::Problem;
-use crate::http::takeover::Slot;
+use crate::http::slot::Slot;
 use crate::stream::{Open, Pump};
 use crate::{Doors, Request};
 

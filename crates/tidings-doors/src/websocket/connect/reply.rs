@@ -5,6 +5,7 @@ use serde::Serialize;
 use serde_json::value::RawValue;
 use tidings_core::{Change, Channel, Cursor, Error, Fact, Read, Roster};
 
+use crate::consumer::Acknowledged;
 use crate::http::problem::Problem;
 use crate::presence::Members;
 use crate::receipt::Receipt;
@@ -39,6 +40,7 @@ enum Body<'a> {
         error: Option<Problem>,
     },
     Published(Receipt),
+    Acked(Acknowledged),
     Refreshed {
         expires: Option<String>,
     },
@@ -97,6 +99,11 @@ pub(super) fn published(id: Option<&RawValue>, receipt: Receipt) -> Bytes {
     json(&Reply { id, body: Body::Published(receipt) })
 }
 
+/// A consumer has done with what comes before a place.
+pub(super) fn acknowledged(id: Option<&RawValue>, acknowledged: Acknowledged) -> Bytes {
+    json(&Reply { id, body: Body::Acked(acknowledged) })
+}
+
 /// The session goes on with another token, until it ends.
 pub(super) fn refreshed(id: Option<&RawValue>, expires_ms: Option<u64>) -> Bytes {
     let expires = expires_ms.map(|ms| wire::time(ms).to_string());
@@ -134,11 +141,12 @@ pub(super) fn history(id: Option<&RawValue>, read: &Read) -> Bytes {
         wire::message(&mut out, message);
     }
     let end = format!(
-        "],\"cursor\":\"{}\",\"gap\":{},\"delivery\":\"{}\",\"more\":{}}}}}",
+        "],\"cursor\":\"{}\",\"gap\":{},\"delivery\":\"{}\",\"more\":{}{}}}}}",
         read.cursor,
         gap.as_deref().unwrap_or("null"),
         read.delivery.as_str(),
-        read.more
+        read.more,
+        wire::ended(read)
     );
     out.put_slice(end.as_bytes());
     frame::text(&out)

@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use bytes::Bytes;
 use serde::Deserialize;
 use serde_json::value::RawValue;
-use tidings_core::{Channel, Code, Error, From, Result};
+use tidings_core::{Channel, Code, Consumer, Cursor, Error, From, Result};
 
 use crate::http::query::begin;
 use crate::item::{self, Item, Loose};
@@ -25,7 +25,9 @@ pub(super) struct Request {
 /// What a client can ask for.
 pub(super) enum Ask {
     /// Read a channel from here on.
-    Subscribe { channel: Channel, from: From, presence: bool },
+    Subscribe { channel: Channel, from: From, consumer: Option<Consumer>, presence: bool },
+    /// Note that a consumer has done with what comes before a cursor.
+    Ack { channel: Channel, consumer: Consumer, cursor: Cursor },
     /// Read it no more.
     Unsubscribe(Channel),
     /// Store a message.
@@ -47,6 +49,8 @@ struct Frame<'a> {
     #[serde(borrow)]
     subscribe: Option<Named<'a>>,
     #[serde(borrow)]
+    ack: Option<Named<'a>>,
+    #[serde(borrow)]
     unsubscribe: Option<Named<'a>>,
     #[serde(borrow)]
     publish: Option<&'a RawValue>,
@@ -64,6 +68,10 @@ struct Named<'a> {
     channel: Cow<'a, str>,
     #[serde(borrow)]
     after: Option<Cow<'a, str>>,
+    #[serde(borrow)]
+    consumer: Option<Cow<'a, str>>,
+    #[serde(borrow)]
+    cursor: Option<Cow<'a, str>>,
     last: Option<u64>,
     limit: Option<u64>,
     #[serde(default)]
@@ -114,7 +122,11 @@ impl Ask {
         let mut asks = Vec::new();
         if let Some(named) = &frame.subscribe {
             let (channel, from) = (named.channel()?, named.from()?);
-            asks.push(Ask::Subscribe { channel, from, presence: named.presence });
+            let consumer = named.consumer()?;
+            asks.push(Ask::Subscribe { channel, from, consumer, presence: named.presence });
+        }
+        if let Some(named) = &frame.ack {
+            asks.push(named.ack()?);
         }
         if let Some(named) = &frame.unsubscribe {
             asks.push(Ask::Unsubscribe(named.channel()?));
@@ -146,8 +158,8 @@ impl Ask {
         match (asks.is_empty(), &ask, frame.id) {
             (false, _, _) => Err(bad("the frame asks for two things: one request a frame".into())),
             (true, None, Some(_)) => Err(bad(
-                "the frame asks for nothing that is known: `subscribe`, `unsubscribe`, `publish`, `presence`, \
-                 `history` or `refresh`"
+                "the frame asks for nothing that is known: `subscribe`, `unsubscribe`, `publish`, `ack`, \
+                 `presence`, `history` or `refresh`"
                     .into(),
             )),
             _ => Ok(ask),
@@ -158,6 +170,19 @@ impl Ask {
 impl Named<'_> {
     fn channel(&self) -> Result<Channel> {
         item::channel(&self.channel)
+    }
+
+    fn consumer(&self) -> Result<Option<Consumer>> {
+        self.consumer.as_deref().map(Consumer::parse).transpose()
+    }
+
+    fn ack(&self) -> Result<Ask> {
+        let (Some(consumer), Some(cursor)) = (self.consumer()?, self.cursor.as_deref()) else {
+            return Err(bad("`ack` needs a `channel`, a `consumer` and a `cursor`".into()));
+        };
+        let cursor = cursor.parse();
+        let cursor = cursor.map_err(|error| Error::new(Code::BadCursor, format!("`cursor` is {error}")))?;
+        Ok(Ask::Ack { channel: self.channel()?, consumer, cursor })
     }
 
     fn from(&self) -> Result<From> {

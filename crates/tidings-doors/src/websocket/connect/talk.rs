@@ -122,6 +122,15 @@ impl Talk for Conversation {
         None
     }
 
+    fn forget_ended(&mut self, pump: &mut Pump) {
+        for reader in pump.subscription.ended() {
+            if let Some(channel) = pump.subscription.channel(reader).cloned() {
+                self.unwatch(&channel);
+            }
+            pump.subscription.leave(reader);
+        }
+    }
+
     fn poll_news(&mut self, cx: &mut Context<'_>) -> Poll<Bytes> {
         let Some(watches) = &mut self.watches else { return Poll::Pending };
         let (channel, change) = ready!(watches.poll_next(cx));

@@ -157,6 +157,7 @@ fn plan(scenario: Scenario, flags: &Flags, server: Server) -> Plan {
         window: scenario.window,
         bytes: flags.bytes,
         transport: flags.transport,
+        deflate: false,
         paced: flags.paced,
     }
 }

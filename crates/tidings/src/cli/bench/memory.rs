@@ -18,7 +18,8 @@ use super::{failure, limits, report};
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:\n  \
     tidings bench memory\n  \
-    tidings bench memory --connections 5000 --transport sse --idle 10 --json")]
+    tidings bench memory --connections 5000 --transport sse --idle 10 --json\n  \
+    tidings bench memory --deflate")]
 pub struct Args {
     /// Subscribers of one channel.
     #[arg(long, default_value_t = 10_000)]
@@ -44,6 +45,9 @@ pub struct Args {
     /// Over TLS, with a certificate for the occasion (needs `openssl`).
     #[arg(long, conflicts_with = "floor")]
     tls: bool,
+    /// WebSockets alone, whose messages are compressed (`websocket.deflate`).
+    #[arg(long, conflicts_with = "floor")]
+    deflate: bool,
     /// Measure the bare epoll loop instead of a node.
     #[arg(long)]
     floor: bool,
@@ -63,10 +67,11 @@ enum Kinds {
     Both,
 }
 
-/// What `--dev` has, which does not speak TLS of itself.
+/// What `--dev` has, which neither speaks TLS of itself nor compresses.
 const NAMESPACE: &str = "[auth]\napi_keys = [\"sk_bench\"]\n[namespaces.durable]\ndelivery = \"at-least-once\"\n\
     subscribe = \"public\"\n";
 const KEY: &str = "sk_bench";
+const DEFLATE: &str = "[websocket]\ndeflate = true\n";
 
 /// Everything that was found, as `--json` prints it.
 #[derive(Debug, Serialize)]
@@ -81,6 +86,8 @@ pub struct Report {
     pub messages: u64,
     /// Whether over TLS.
     pub tls: bool,
+    /// Whether messages were compressed.
+    pub deflate: bool,
     /// Seconds that they idled.
     pub idle_s: f64,
     /// One for each transport.
@@ -112,6 +119,10 @@ pub struct Kind {
 pub fn run(args: &Args) -> anyhow::Result<()> {
     limits::raise(args.connections)?;
     let transports: &[Transport] = match args.transport {
+        Kinds::Sse if args.deflate => {
+            return Err(failure("no event stream is compressed".into(), "--deflate with --transport ws"));
+        }
+        Kinds::Both if args.deflate => &[Transport::Ws],
         Kinds::Ws => &[Transport::Ws],
         Kinds::Sse => &[Transport::Sse],
         Kinds::Both => &[Transport::Ws, Transport::Sse],
@@ -125,6 +136,7 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
         connections: args.connections,
         messages: args.messages,
         tls: args.tls,
+        deflate: args.deflate,
         idle_s: args.idle,
         kinds,
         at_most_bytes: args.at_most,
@@ -144,15 +156,17 @@ fn measure(args: &Args, transport: Transport) -> anyhow::Result<Kind> {
     let mut progress = Progress::new();
     progress.title(format!("{transport:?}").to_lowercase());
     let certificate = args.tls.then(Certificate::make).transpose()?;
-    let child = match &certificate {
-        Some(certificate) => {
-            let (tls, files) = certificate.files();
-            Child::configured(&format!("{NAMESPACE}{tls}"), &files)?
-        }
-        None if args.floor => Child::floor(300, false)?,
-        None => Child::tidings()?,
+    let is_configured = args.tls || args.deflate;
+    let child = if is_configured {
+        let (tls, files) = certificate.as_ref().map(Certificate::files).unwrap_or_default();
+        let deflate = if args.deflate { DEFLATE } else { "" };
+        Child::configured(&format!("{NAMESPACE}{deflate}{tls}"), &files)?
+    } else if args.floor {
+        Child::floor(300, false)?
+    } else {
+        Child::tidings()?
     };
-    let mut server = Server::local(child.address(), certificate.is_some().then(|| KEY.to_owned()));
+    let mut server = Server::local(child.address(), is_configured.then(|| KEY.to_owned()));
     server.tls = certificate.map(|made| made.client(None)).transpose()?;
     let plan = Plan {
         server,
@@ -161,6 +175,7 @@ fn measure(args: &Args, transport: Transport) -> anyhow::Result<Kind> {
         window: 1,
         bytes: args.bytes,
         transport,
+        deflate: args.deflate,
         paced: None,
     };
     let before_bytes = resident_bytes(child.pid())?;

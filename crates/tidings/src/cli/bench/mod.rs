@@ -13,6 +13,7 @@ mod compare;
 mod flags;
 mod floor;
 mod frame;
+mod inflate;
 mod latency;
 mod limits;
 mod link;

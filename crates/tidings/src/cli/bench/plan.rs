@@ -49,6 +49,8 @@ pub struct Plan {
     pub bytes: usize,
     /// How subscribers read.
     pub transport: Transport,
+    /// Whether WebSockets must agree on compression, each message by itself.
+    pub deflate: bool,
     /// Messages a second; without it the next one goes out when one has arrived everywhere.
     pub paced: Option<f64>,
 }
@@ -123,9 +125,14 @@ impl Plan {
     /// One subscriber's request.
     pub fn subscribe(&self, channel: usize) -> String {
         let (path, headers) = (self.path(channel), self.server.headers());
+        let offer = if self.deflate {
+            "Sec-WebSocket-Extensions: permessage-deflate; server_no_context_takeover\r\n"
+        } else {
+            ""
+        };
         match self.transport {
             Transport::Ws => format!(
-                "GET {path} HTTP/1.1\r\n{headers}Connection: Upgrade\r\nUpgrade: websocket\r\n\
+                "GET {path} HTTP/1.1\r\n{headers}{offer}Connection: Upgrade\r\nUpgrade: websocket\r\n\
                  Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
             ),
             Transport::Sse => format!("GET {path} HTTP/1.1\r\n{headers}Accept: text/event-stream\r\n\r\n"),

@@ -3,6 +3,7 @@
 use clap::ValueEnum;
 use serde::Serialize;
 
+use super::inflate::Inflater;
 use super::mark::{Finder, Mark};
 
 /// How subscribers read.
@@ -30,6 +31,7 @@ pub struct Got {
     pub ping: Option<Vec<u8>>,
     /// What the server said when it ended the connection.
     pub end: Option<String>,
+    inflater: Inflater,
 }
 
 /// The bytes of one subscriber's stream that are not yet a whole frame or event.
@@ -38,6 +40,15 @@ pub struct Stream {
     transport: Transport,
     chunk: Option<Chunk>,
     rest: Vec<u8>,
+}
+
+/// A frame of a WebSocket.
+struct Frame<'a> {
+    opcode: u8,
+    is_compressed: bool,
+    payload: &'a [u8],
+    /// With its head.
+    length: usize,
 }
 
 /// Where a chunked body stands.
@@ -62,7 +73,19 @@ impl Got {
         self.end = None;
     }
 
-    fn frame(&mut self, opcode: u8, payload: &[u8], finder: &mut Finder) {
+    fn frame(&mut self, frame: &Frame<'_>, finder: &mut Finder) {
+        if !frame.is_compressed {
+            return self.message(frame.opcode, frame.payload, finder);
+        }
+        let mut inflater = std::mem::take(&mut self.inflater);
+        match inflater.inflate(frame.payload) {
+            Some(text) => self.message(frame.opcode, text, finder),
+            None => self.end(b"a compressed frame is none"),
+        }
+        self.inflater = inflater;
+    }
+
+    fn message(&mut self, opcode: u8, payload: &[u8], finder: &mut Finder) {
         match opcode {
             1 if payload.starts_with(b"{\"subscribed\"") => self.greeted = true,
             1 if payload.starts_with(b"{\"gap\"") => self.gaps += 1,
@@ -152,9 +175,9 @@ fn cut(transport: Transport, bytes: &[u8], finder: &mut Finder, got: &mut Got) -
     let mut used = 0;
     match transport {
         Transport::Ws => {
-            while let Some((opcode, payload, length)) = frame(&bytes[used..]) {
-                got.frame(opcode, payload, finder);
-                used += length;
+            while let Some(frame) = frame(&bytes[used..]) {
+                got.frame(&frame, finder);
+                used += frame.length;
             }
         }
         Transport::Sse => {
@@ -167,16 +190,17 @@ fn cut(transport: Transport, bytes: &[u8], finder: &mut Finder, got: &mut Got) -
     used
 }
 
-/// The first frame, unmasked as a server's frames are: opcode, payload, length with its head.
-fn frame(bytes: &[u8]) -> Option<(u8, &[u8], usize)> {
-    let opcode = bytes.first()? & 15;
+/// The first frame, unmasked as a server's frames are.
+fn frame(bytes: &[u8]) -> Option<Frame<'_>> {
+    let first = bytes.first()?;
     let (head, length) = match bytes.get(1)? & 127 {
         126 => (4, usize::from(u16::from_be_bytes(bytes.get(2..4)?.try_into().ok()?))),
         127 => (10, usize::try_from(u64::from_be_bytes(bytes.get(2..10)?.try_into().ok()?)).ok()?),
         short => (2, usize::from(short)),
     };
     let end = length.checked_add(head)?;
-    Some((opcode, bytes.get(head..end)?, end))
+    let payload = bytes.get(head..end)?;
+    Some(Frame { opcode: first & 15, is_compressed: first & 0x40 != 0, payload, length: end })
 }
 
 /// The length of the first event with the empty line that ends it.
@@ -193,6 +217,8 @@ fn event(bytes: &[u8]) -> Option<usize> {
 
 #[cfg(test)]
 mod tests {
+    use std::io::Write as _;
+
     use super::*;
 
     /// Feeds `bytes` in pieces of every size; each must mean the same.
@@ -225,6 +251,21 @@ mod tests {
                 Ok(short) if short < 126 => bytes.push(short),
                 _ => bytes.extend([126, 0, payload.len() as u8]),
             }
+            bytes.extend(payload);
+        }
+        check(Transport::Ws, false, &bytes, &[5, 6]);
+    }
+
+    #[test]
+    fn compressed_frames_are_messages_too() {
+        let mut bytes = b"\x81\x0e{\"subscribed\"}\x81\x07{\"gap\"}\x81\x01x".to_vec();
+        for seq in [5, 6] {
+            let mut encoder = flate2::write::DeflateEncoder::new(Vec::new(), flate2::Compression::fast());
+            encoder.write_all(&text(seq)).expect("memory takes all");
+            encoder.flush().expect("memory takes all");
+            // Without the tail of a flush (RFC 7692 section 7.2.1).
+            let payload = encoder.get_ref().strip_suffix(&[0, 0, 0xff, 0xff]).expect("it was flushed");
+            bytes.extend([0xc1, payload.len() as u8]);
             bytes.extend(payload);
         }
         check(Transport::Ws, false, &bytes, &[5, 6]);

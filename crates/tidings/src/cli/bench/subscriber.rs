@@ -31,7 +31,8 @@ pub struct Subscriber {
 
 #[derive(Debug)]
 enum Phase {
-    Head(Vec<u8>),
+    /// What came of it, and whether compression is to be agreed in it.
+    Head(Vec<u8>, bool),
     Body(Stream),
 }
 
@@ -41,7 +42,14 @@ impl Subscriber {
         let mut socket = Link::connect(&plan.server)?;
         socket.write_all(plan.subscribe(channel).as_bytes())?;
         socket.set_nonblocking(true)?;
-        Ok(Self { socket, channel, place, order: 0, live: false, phase: Phase::Head(Vec::new()) })
+        Ok(Self {
+            socket,
+            channel,
+            place,
+            order: 0,
+            live: false,
+            phase: Phase::Head(Vec::new(), plan.deflate),
+        })
     }
 
     /// Reads once into `buffer`, and says what that meant and how many bytes it was.
@@ -63,10 +71,10 @@ impl Subscriber {
         };
         match &mut self.phase {
             Phase::Body(stream) => stream.feed(bytes, finder, got),
-            Phase::Head(head) => {
+            Phase::Head(head, deflate) => {
                 head.extend_from_slice(bytes);
                 if let Some(length) = head.windows(4).position(|end| end == b"\r\n\r\n") {
-                    let mut stream = accept(transport, head, length)?;
+                    let mut stream = accept(transport, *deflate, head, length)?;
                     stream.feed(&head[length + 4..], finder, got);
                     self.phase = Phase::Body(stream);
                 } else if head.len() > HEAD_MAX {
@@ -95,7 +103,7 @@ impl Subscriber {
     }
 }
 
-fn accept(transport: Transport, head: &[u8], length: usize) -> anyhow::Result<Stream> {
+fn accept(transport: Transport, deflate: bool, head: &[u8], length: usize) -> anyhow::Result<Stream> {
     let text = std::str::from_utf8(&head[..length]).map_err(|_| refused(head))?;
     let has = |name: &str, value: &str| {
         text.lines()
@@ -109,6 +117,17 @@ fn accept(transport: Transport, head: &[u8], length: usize) -> anyhow::Result<St
     };
     if !right {
         return Err(refused(head));
+    }
+    let agreed = |value: &str| value.trim().starts_with("permessage-deflate; server_no_context_takeover");
+    let has_agreed = text
+        .lines()
+        .filter_map(|line| line.split_once(':'))
+        .any(|(key, value)| key.eq_ignore_ascii_case("sec-websocket-extensions") && agreed(value));
+    if deflate && !has_agreed {
+        return Err(failure(
+            "the server compresses no WebSocket messages".into(),
+            "set `[websocket] deflate = true` in its configuration",
+        ));
     }
     Ok(Stream::new(transport, has("transfer-encoding", "chunked")))
 }

@@ -25,7 +25,7 @@ fn floor(frame: usize, merge: bool) -> Server {
 
 fn plan(server: Server, channels: usize, subscribers: usize, window: usize, transport: Transport) -> Plan {
     let channels = (0..channels).map(|number| format!("durable:bench-{number}")).collect();
-    Plan { server, channels, subscribers, window, bytes: 128, transport, paced: None }
+    Plan { server, channels, subscribers, window, bytes: 128, transport, deflate: false, paced: None }
 }
 
 #[test]

@@ -217,7 +217,14 @@ async fn a_session_begins_anew_what_its_cursor_does_not_cover() {
 
 fn draft(id: Option<&str>) -> Draft {
     let body = Body::Json(Bytes::from_static(b"{\"a\":1}"));
-    Draft { channel: "a".into(), event: Some("né".into()), key: None, id: id.map(Into::into), body }
+    Draft {
+        channel: "a".into(),
+        event: Some("né".into()),
+        key: None,
+        id: id.map(Into::into),
+        close: false,
+        body,
+    }
 }
 
 #[tokio::test]
@@ -248,7 +255,7 @@ async fn a_publish_without_an_id_is_not_repeated() {
 #[tokio::test]
 async fn lines_are_streamed_as_ndjson() {
     let mock = Mock::start(Script::default()).await;
-    let stream = Lines { channel: "a".into(), event: None, key: None, id: Some("k".into()) };
+    let stream = Lines { channel: "a".into(), event: None, key: None, id: Some("k".into()), close: false };
     let lines = futures_util::stream::iter([&b"1"[..], b"\"two\""].map(Bytes::from_static));
     publish_lines(&mock.endpoint, &stream, lines, |_, _| ()).await.unwrap();
     let asked = mock.asked.lock();

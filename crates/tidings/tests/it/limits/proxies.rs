@@ -66,6 +66,20 @@ async fn behind_a_proxy_each_client_counts_for_itself() {
     soon("a place", again).await;
 }
 
+/// What a client sends stands before what its proxy adds to it, whatever its bytes are.
+#[tokio::test]
+async fn nobody_hides_behind_bytes_that_are_no_text() {
+    let node = node().set("proxy.trusted = [\"127.0.0.0/8\"]").run().await;
+    let _held = [
+        stream(&node, "X-Forwarded-For: 192.0.2.1").await,
+        stream(&node, "X-Forwarded-For: ünbelievable, 192.0.2.1").await,
+    ];
+    let mut raw = node.raw().await;
+    let head = format!("GET {CHANNEL}?wait=1&after=latest HTTP/1.1\r\nHost: x\r\nX-Forwarded-For: ");
+    raw.send([head.as_bytes(), b"\xff, 192.0.2.1\r\n\r\n"].concat()).await;
+    raw.reply("GET").await.problem(429, "too-many-connections");
+}
+
 #[tokio::test]
 async fn only_the_header_that_the_proxy_writes_is_read() {
     let node = node().set("proxy = { trusted = [\"127.0.0.1\"], header = \"forwarded\" }").run().await;

@@ -4,7 +4,8 @@ use std::time::Duration;
 
 use serde_json::json;
 
-use crate::node::{KEY, Plan, TestNode, token};
+use crate::jwks::{Endpoint, Signer, good};
+use crate::node::{KEY, Plan, TestNode, now_ms, token};
 use crate::raw::soon;
 
 const CHANNEL: &str = "/v1/channels/orders:1";
@@ -102,6 +103,37 @@ async fn a_secret_is_rotated() {
     // Whose tokens must be for an audience from now on.
     let audience = format!("{other}\njwt.audience = \"tidings\"");
     assert_eq!(node.change(plan().jwt(&audience)), "auth.jwt.audience");
+}
+
+#[tokio::test]
+async fn the_keys_come_from_another_url() {
+    let [rsa, ec, _] = Signer::all();
+    let (first, second) = (Endpoint::start(good(&[&rsa])).await, Endpoint::start(good(&[&ec])).await);
+    let of = |endpoint: &Endpoint| {
+        plan().jwt(&format!("jwt.jwks_url = \"http://{}/jwks.json\"", endpoint.address))
+    };
+    let (by_first, by_second) = (rsa.token_at(Some("r"), now_ms()), ec.token_at(Some("e"), now_ms()));
+    let mut node = of(&first).run().await;
+    let mut socket = node.socket_as(CHANNEL, Some(&by_first)).await;
+    socket.frame_with("subscribed").await;
+    let mut of_key = node.socket(CHANNEL).await;
+    of_key.frame_with("subscribed").await;
+    node.get(CHANNEL).bearer(&by_second).await.problem(401, "bad-token");
+    let asked = first.asked();
+    // What is the same is not fetched again, and nobody notices.
+    assert_eq!(node.change(of(&first).set("heartbeat = \"20s\"")), "heartbeat");
+    node.publish("orders:1", 1).await;
+    assert_eq!(socket.frame().await["data"], 1);
+    assert_eq!((first.asked(), second.asked()), (asked, 0));
+    assert_eq!(node.change(of(&second).set("heartbeat = \"20s\"")), "auth.jwt.jwks_url");
+    assert_eq!(socket.closed().await.0, 4001);
+    // Nobody has to know that the keys are on their way.
+    node.get(CHANNEL).bearer(&by_second).await.ok();
+    node.get(CHANNEL).bearer(&by_first).await.problem(401, "bad-token");
+    assert!(second.asked() > 0);
+    assert_eq!(first.asked(), asked, "it is asked no more");
+    node.publish("orders:1", 2).await;
+    while of_key.frame_with("data").await["data"] != 2 {}
 }
 
 /// Neither needs its peer for it.

@@ -1,6 +1,7 @@
 //! Another configuration while a node runs: what it changes, whom it ends, and whom it leaves alone.
 
 mod credentials;
+mod files;
 mod namespaces;
 mod process;
 mod traffic;

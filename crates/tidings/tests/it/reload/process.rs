@@ -13,7 +13,7 @@ fn plan() -> Plan {
 }
 
 /// Has it read its configuration again, and gives the line of the log that says what became of it.
-async fn reload(process: &Process) -> Value {
+pub async fn reload(process: &Process) -> Value {
     let before = outcomes(process).len();
     process.hang_up();
     let outcome = async {
@@ -82,6 +82,49 @@ async fn what_is_wrong_changes_nothing_and_is_said() {
     assert!(said["error"].as_str().unwrap().contains("there is no such file"), "{said}");
     process.configure(&other());
     assert_eq!(reload(&process).await["changes"], "namespaces.chat (added)");
+}
+
+/// A change of the level alone: what is logged from then on, and what is not.
+#[tokio::test]
+async fn the_level_of_the_log_changes() {
+    let at = |level: &str, more: &str| {
+        plan().namespace(more, |n| n).set(&format!("log.level = \"{level}\"")).text()
+    };
+    let process = Process::start_as_configured(at("info", "first")).await;
+    let revoked = || process.log().matches("\"message\":\"revoked\"").count();
+    let revoke = async || {
+        process.post("/v1/revocations").text("{\"user\":\"alice\"}").await.ok();
+    };
+    let in_force = async |name: &str| {
+        let path = format!("/v1/channels/{name}:1");
+        let found = async {
+            while process.call("GET", &path).await.status != 200 {
+                tokio::time::sleep(Duration::from_millis(10)).await;
+            }
+        };
+        soon("the next configuration", found).await;
+    };
+    revoke().await;
+    assert_eq!(revoked(), 1);
+    // Where only errors are logged, no line says what has changed. The next hangup is heard when this one is done.
+    for name in ["second", "third"] {
+        process.write(&at("error", name));
+        process.hang_up();
+        in_force(name).await;
+    }
+    let before = process.log();
+    revoke().await;
+    process.call("GET", "/v1/channels/none:1").await.problem(404, "unknown-namespace");
+    assert_eq!(process.log(), before);
+    process.write("[");
+    assert_eq!(reload(&process).await["level"], "ERROR");
+    process.write(&at("debug", "third"));
+    assert_eq!(reload(&process).await["changes"], "log.level");
+    revoke().await;
+    assert_eq!(revoked(), 2);
+    process.call("GET", "/v1/channels/none:1").await.problem(404, "unknown-namespace");
+    let log = process.log();
+    assert!(log.contains("\"level\":\"DEBUG\"") && log.contains("unknown-namespace"), "{log}");
 }
 
 #[tokio::test]

@@ -1,6 +1,7 @@
 //! HTTPS and HTTP/2: the same node, the same cursors, on a connection that is not plain.
 
 mod certificate;
+mod floods;
 mod memory;
 mod multiplex;
 mod reload;

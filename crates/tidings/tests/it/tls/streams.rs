@@ -120,6 +120,7 @@ async fn a_client_of_tls_finds_out_what_is_wrong() {
             event: None,
             key: None,
             id: None,
+            close: false,
             body: Body::Text("x".into()),
         };
         let sent = publish(&endpoint, &draft, |_, _| {}).await;

@@ -55,6 +55,7 @@ impl Beside {
                 window: WINDOW,
                 bytes: BYTES,
                 transport,
+                deflate: false,
                 paced: Some(RATE),
             };
             Load::connect(plan, progress)
