@@ -1,6 +1,6 @@
 //! What the writer and the readers of one store share.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -56,7 +56,7 @@ impl Shared {
             slots: Slots::default(),
             health: Health::default(),
             life,
-            readers: Readers::new(PathBuf::from(folder.store())),
+            readers: Readers::new(folder.store()),
             folder,
             reading: Semaphore::new(READERS_MAX),
         };

@@ -115,6 +115,8 @@ async fn verify(node: &Process, publishers: &[Publisher]) {
 async fn a_node_that_is_killed_under_load_loses_nothing() {
     let number = |name: &str, usual| Env::number(name).unwrap_or(usual);
     let (kills, acknowledged_min) = (number("TIDINGS_KILLS", 10), number("TIDINGS_ACKNOWLEDGED", 500));
+    // Another test may have installed it.
+    let _ = rustls::crypto::ring::default_provider().install_default();
     let folder = tempfile::tempdir().unwrap();
     let mut publishers: Vec<_> = (0..PUBLISHERS).map(|_| Publisher::default()).collect();
     for kill in 0..kills {
