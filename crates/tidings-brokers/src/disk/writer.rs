@@ -12,6 +12,7 @@ use tidings_core::Clock;
 use tidings_core::broker::BrokerError;
 use tidings_core::log::{Appended, Below, Channel, Created, Draft, Retain, Rules, Terms};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
+use tokio::time::Instant;
 
 use super::Sync;
 use super::append::Work;
@@ -73,6 +74,9 @@ struct Thread {
     /// Since when something is stored that was not forced onto the disk; by the clock.
     unsynced_ms: Option<u64>,
     swept_ms: u64,
+    /// How long the last transaction took, and how many may come to the next.
+    took: Duration,
+    expected: usize,
     /// Whether a commit waits for the disk, as it is set now.
     synchronous: Option<bool>,
 }
@@ -91,6 +95,8 @@ const ROOM: u32 = 32 * 1_024;
 const APPENDS_MAX: usize = 1_024;
 /// Messages in one transaction, more or less.
 const MESSAGES_MAX: usize = 4_096;
+/// The longest time that an append waits for others, half of a transaction's if that is less.
+const GATHER_MAX: Duration = Duration::from_millis(1);
 /// How often it looks around without being asked.
 const LOOK_EVERY: Duration = Duration::from_millis(500);
 /// Between two rounds of tidying.
@@ -129,6 +135,8 @@ impl Writer {
             sweep: Sweep::default(),
             unsynced_ms: None,
             swept_ms: clock.now_ms(),
+            took: Duration::ZERO,
+            expected: 1,
             synchronous: None,
             shared: shared.clone(),
             store,
@@ -177,14 +185,11 @@ impl Thread {
         loop {
             match queue.recv_timeout(self.patience()) {
                 Ok(first) => {
-                    let mut batch = vec![first];
-                    let mut messages = batch[0].request.change.drafts().len();
-                    while batch.len() < APPENDS_MAX && messages < MESSAGES_MAX {
-                        let Ok(next) = queue.try_recv() else { break };
-                        messages += next.request.change.drafts().len();
-                        batch.push(next);
-                    }
+                    let batch = self.gather(first, queue);
+                    let (began, count) = (Instant::now(), batch.len());
                     self.store_all(batch);
+                    self.took = began.elapsed();
+                    self.expected = count.max(self.expected * 3 / 4);
                 }
                 Err(RecvTimeoutError::Timeout) => {}
                 Err(RecvTimeoutError::Disconnected) => break,
@@ -194,6 +199,27 @@ impl Thread {
         if !self.shared.health.is_broken() {
             let _ = self.clean();
         }
+    }
+
+    /// Takes what has come, and gives those who were answered last a moment to come again: a
+    /// transaction of all of them costs less than one of the first, and another of the rest.
+    fn gather(&self, first: Queued, queue: &Receiver<Queued>) -> Vec<Queued> {
+        let until = Instant::now() + (self.took / 2).min(GATHER_MAX);
+        let mut messages = first.request.change.drafts().len();
+        let mut batch = vec![first];
+        while batch.len() < APPENDS_MAX && messages < MESSAGES_MAX {
+            let next = match queue.try_recv() {
+                Ok(next) => next,
+                Err(_) if batch.len() >= self.expected => break,
+                Err(_) => match queue.recv_timeout(until.saturating_duration_since(Instant::now())) {
+                    Ok(next) => next,
+                    Err(_) => break,
+                },
+            };
+            messages += next.request.change.drafts().len();
+            batch.push(next);
+        }
+        batch
     }
 
     fn patience(&self) -> Duration {
