@@ -49,6 +49,14 @@ impl Channel {
         Ok(Channel(name.into()))
     }
 
+    /// A name as a broker kept it: one of the server's own channels, too.
+    pub fn kept(name: &str) -> Result<Self, ChannelError> {
+        if name.starts_with('$') && name.len() <= 2 * Self::BYTES_MAX {
+            return Ok(Channel(name.into()));
+        }
+        Channel::parse(name)
+    }
+
     /// A channel of the server's own, which nobody can name from outside.
     pub(crate) fn internal(purpose: &str, of: &str) -> Self {
         Channel(format!("${purpose}:{of}").into())

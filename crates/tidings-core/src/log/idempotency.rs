@@ -122,8 +122,9 @@ impl Idempotency {
     }
 }
 
-/// The stream and the number that an id has, if it has the form of a stream's ids.
-fn in_stream(id: &str) -> Option<(&str, u64)> {
+/// The stream and the number that an id has, if it has the form of a stream's ids: message `n` of
+/// the stream with key `K` has the id `K/n`, so it is the same message if it comes alone.
+pub fn in_stream(id: &str) -> Option<(&str, u64)> {
     let (key, number) = id.rsplit_once('/')?;
     // `K/01` and `K/+1` are no ids of a stream.
     let is_number = number == "0" || !number.starts_with(['0', '+']);

@@ -2,6 +2,7 @@
 //!
 //! Nothing here does I/O, waits, or reads a clock: the time is an argument.
 
+mod bounds;
 mod channel;
 mod cursor;
 mod gap;
@@ -11,9 +12,11 @@ mod model;
 mod retention;
 mod terms;
 
+pub use bounds::Bounds;
 pub use channel::{Channel, ChannelError};
 pub use cursor::{Cursor, CursorError, Position};
 pub use gap::{Gap, Why};
+pub use idempotency::in_stream;
 pub use message::{Draft, Kind, Message, Once, Payload};
 pub use model::{Appended, Closed, Found, Limit, Log, Page, Start};
 pub use retention::{Below, Retain, Rules};

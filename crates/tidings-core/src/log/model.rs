@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
 use super::idempotency::Idempotency;
-use super::{Below, Channel, Draft, Gap, Message, Position, Rules, Why};
+use super::{Bounds, Channel, Draft, Gap, Message, Position, Rules};
 
 /// One channel's messages, its idempotency keys, and what it knows of what it no longer has.
 #[derive(Debug)]
@@ -182,28 +182,13 @@ impl Log {
 
     /// Finds where a read begins.
     pub fn find(&self, start: Start, rules: &Rules) -> Found {
-        let end = self.at(self.last);
-        let oldest = self.at(self.lost);
-        let (at, gap) = match start {
-            Start::Earliest => (oldest, None),
-            Start::Latest => (end, None),
-            Start::Last(n) => (self.before_last(n), None),
-            Start::After(position) => match self.gap_after(Some(position), rules) {
-                Some(gap) => (gap.until, Some(gap)),
-                None => (position, None),
-            },
-            Start::Unreadable => match self.gap_after(None, rules) {
-                Some(gap) => (gap.until, Some(gap)),
-                None => (oldest, None),
-            },
-        };
         let newest_ms = self.messages.last_key_value().map(|(_, message)| message.time_ms);
-        Found { at, gap, end, closed: self.closed, created: self.is_begun(), newest_ms }
+        self.bounds(rules).find(start, rules, newest_ms, |n| self.before_last(n))
     }
 
     /// Reads what follows a place, or follows the gap at it.
     pub fn read(&self, after: Position, limit: Limit, rules: &Rules) -> Page {
-        let gap = self.gap_after(Some(after), rules);
+        let gap = self.bounds(rules).gap_after(Some(after), rules);
         let from = gap.map_or(after, |gap| gap.until).offset;
         let mut messages = Vec::new();
         let mut bytes = 0;
@@ -278,38 +263,14 @@ impl Log {
         Position { epoch: self.epoch, offset }
     }
 
-    fn gap_after(&self, after: Option<Position>, rules: &Rules) -> Option<Gap> {
-        let until = match rules.below {
-            Below::Oldest => self.at(self.lost),
-            Below::Newest => self.at(self.last),
-        };
-        let position = match after {
-            Some(position) if position.epoch == self.epoch && position.offset <= self.last => position,
-            _ => return Some(Gap { after, until, why: Why::Epoch, missed: None }),
-        };
-        if position.offset >= self.lost {
-            return None;
-        }
-        let why = match rules.below {
-            Below::Oldest => Why::Expired,
-            Below::Newest => Why::Lagged,
-        };
-        // Here offsets are dense; but where keys replace each other, some of those between may not be missed.
-        // The end has a place, and is no message.
-        let ends = u64::from(self.closed && until.offset == self.last);
-        let missed = (!rules.compact).then(|| until.offset - position.offset - ends);
-        Some(Gap { after, until, why, missed })
+    fn bounds(&self, rules: &Rules) -> Bounds {
+        let Log { epoch, last, lost, closed, .. } = *self;
+        Bounds { epoch, last, lost, closed, dense: !rules.compact }
     }
 
-    fn before_last(&self, n: u64) -> Position {
-        let n = usize::try_from(n).unwrap_or(usize::MAX);
-        match n.checked_sub(1) {
-            None => self.at(self.last),
-            Some(skip) => match self.messages.keys().rev().nth(skip) {
-                Some(offset) => self.at(offset - 1),
-                None => self.at(self.lost),
-            },
-        }
+    fn before_last(&self, n: u64) -> u64 {
+        let skip = usize::try_from(n.saturating_sub(1)).unwrap_or(usize::MAX);
+        self.messages.keys().rev().nth(skip).map_or(self.lost, |offset| offset - 1)
     }
 
     fn compact_for(&mut self, message: &Message) {

@@ -5,8 +5,9 @@ use std::pin::pin;
 use std::time::Duration;
 
 use anyhow::Context;
+use tidings_core::broker::BrokerError;
 
-use crate::config::{Address, Changes, Config, ConfigError, Env, Flags, Loaded};
+use crate::config::{Address, BrokerConfig, BrokerKind, Changes, Config, ConfigError, Env, Flags, Loaded};
 use crate::node::{self, Hangups, Log, Node, Refused};
 
 use super::Failure;
@@ -29,6 +30,8 @@ pub struct Args {
     dev: bool,
 }
 
+/// Where `--dev` keeps its channels, unless a broker is configured.
+const DEV_STATE: &str = ".tidings";
 /// How long the files of a configuration may take to be read again.
 const READ_MAX: Duration = Duration::from_secs(10);
 
@@ -52,7 +55,14 @@ pub fn run(args: Args) -> anyhow::Result<()> {
 
 impl Origin {
     fn load(&self) -> anyhow::Result<Loaded> {
-        let loaded = Config::load(self.file.as_deref(), &Env::read(), &self.flags)?;
+        let mut loaded = Config::load(self.file.as_deref(), &Env::read(), &self.flags)?;
+        if self.flags.dev && !loaded.names_broker {
+            loaded.config.broker = BrokerConfig {
+                kind: BrokerKind::Disk,
+                path: Some(DEV_STATE.to_owned()),
+                ..BrokerConfig::default()
+            };
+        }
         if loaded.config.namespaces.is_empty() {
             return Err(Failure::new(
                 "no namespace is declared, so no channel could exist",
@@ -73,10 +83,14 @@ fn warn(warnings: &[String]) {
 async fn serve(origin: &Origin, config: &Config, log: &Log) -> anyhow::Result<()> {
     let mut hangups = Hangups::listen()?;
     let mut node = Node::start(config).await.map_err(|error| {
-        Failure::new(format!("{error:#}"), "stop what uses the address, or choose another with --listen")
+        let advice = match error.downcast_ref::<BrokerError>() {
+            Some(_) => "choose another folder with broker.path or TIDINGS_BROKER__PATH",
+            None => "stop what uses the address, or choose another with --listen",
+        };
+        Failure::new(format!("{error:#}"), advice)
     })?;
     let address = node.address();
-    tracing::info!(%address, connections_max = node.connections_max(), broker = "memory", "listening");
+    tracing::info!(%address, connections_max = node.connections_max(), broker = config.broker.kind.as_str(), "listening");
     if config.dev {
         let scheme = if config.tls.files().is_some() { "https" } else { "http" };
         say_where(&format!("{scheme}://{address}/"));

@@ -4,7 +4,7 @@ use tidings_core::Clock;
 use url::{Host, Url};
 
 use super::namespace::{Publish, Subscribe};
-use super::{Config, NamespaceConfig, Pair};
+use super::{BrokerKind, Config, NamespaceConfig, Pair};
 
 /// RFC 7518 asks for a key as long as the hash: 32 bytes for HS256.
 const SECRET_BYTES_MIN: usize = 32;
@@ -28,7 +28,9 @@ pub(super) fn warnings(config: &Config) -> Vec<String> {
     if !config.dev {
         rights(config, &mut warnings);
     }
-    if config.broker.memory_bytes.0 < config.limits.message_bytes.0 {
+    if config.broker.kind == BrokerKind::Memory
+        && config.broker.memory_bytes.0 < config.limits.message_bytes.0
+    {
         warnings.push(format!(
             "memory_bytes ({}) is less than message_bytes ({}), so the largest messages are gone at once",
             config.broker.memory_bytes, config.limits.message_bytes

@@ -1,10 +1,14 @@
 //! What a configuration means, in plain words: the report of `tidings check`.
 
+use std::time::Duration;
+
 use serde::Serialize;
 
 use tidings_core::{Delivery, Namespace, Publish, Retain, Subscribe};
 
-use super::{ApiKeyConfig, Config, Loaded, Pair, Period, Right, advice, public_key};
+use super::{
+    ApiKeyConfig, BrokerConfig, BrokerKind, Config, Loaded, Pair, Period, Right, advice, public_key,
+};
 
 /// What a configuration means.
 #[derive(Debug, Clone, Serialize)]
@@ -71,28 +75,56 @@ impl Report {
             tls: tls(config),
             ops_listen: config.ops_listen.map(|address| address.to_string()),
             broker: config.broker.kind.as_str().to_owned(),
-            promise: format!(
-                "messages live in this process, up to {} in all; a restart forgets them, and readers are told so by \
-                 a gap",
-                config.broker.memory_bytes
-            ),
+            promise: promise(&config.broker),
             tokens: tokens(config),
             api_keys: api_keys(&config.auth.api_keys),
-            namespaces: namespaces.map(|(name, n)| NamespaceReport::new(name, &n.to_core(config))).collect(),
+            namespaces: namespaces
+                .map(|(name, n)| NamespaceReport::new(name, &n.to_core(config), &config.broker))
+                .collect(),
             warnings: loaded.warnings.clone(),
             notes: advice::notes(config),
         }
     }
 }
 
+/// What the broker is worth.
+fn promise(broker: &BrokerConfig) -> String {
+    match broker.kind {
+        BrokerKind::Disk => {
+            format!(
+                "messages live in the folder {}; a restart loses nothing, and cursors go on",
+                broker.folder()
+            )
+        }
+        _ => format!(
+            "messages live in this process, up to {} in all; a restart forgets them, and readers are told so by a gap",
+            broker.memory_bytes
+        ),
+    }
+}
+
+/// What a 200 means.
+fn stored(broker: &BrokerConfig) -> String {
+    match (broker.kind, broker.fsync_every) {
+        (BrokerKind::Disk, Period(Duration::ZERO)) => {
+            "on the disk of this node (fsync): neither a crash nor a power failure loses it".to_owned()
+        }
+        (BrokerKind::Disk, time) => format!(
+            "with the operating system, and on disk within {time}: a crash of the node loses nothing, a power \
+             failure what was answered in that time"
+        ),
+        _ => "stored in the memory of this node, for as long as it runs and keeps it".to_owned(),
+    }
+}
+
 impl NamespaceReport {
-    fn new(name: &str, namespace: &Namespace) -> Self {
+    fn new(name: &str, namespace: &Namespace, broker: &BrokerConfig) -> Self {
         let lag = duration(namespace.max_lag_ms);
         let Retain { messages, age_ms } = namespace.retain;
         let (messages, age) = (grouped(messages), duration(age_ms));
         let (stored, resume, slow) = match namespace.delivery {
             Delivery::AtLeastOnce => (
-                "stored in the memory of this node, for as long as it runs and keeps it".to_owned(),
+                stored(broker),
                 "every later message, in order, or a gap that says what is missing".to_owned(),
                 format!(
                     "falls behind in the log; disconnected if its socket takes nothing for {lag}, and resumes from \

@@ -32,6 +32,8 @@ pub struct Loaded {
     pub config: Config,
     /// What is probably a mistake, each in one sentence.
     pub warnings: Vec<String>,
+    /// Whether the file or the environment says anything of the broker.
+    pub names_broker: bool,
     /// Where it came from: the file, then the variables.
     pub sources: Vec<String>,
 }
@@ -90,12 +92,13 @@ impl Config {
             add_dev(&mut layer)?;
         }
         let Layer { table, places } = layer;
+        let names_broker = table.contains_key("broker");
         let mut config = deserialize(table, &places)?;
         config.dev = flags.dev;
         validate::config(&config, &places)?;
         warnings.extend(advice::warnings(&config));
         let sources = file.map(|(name, _)| name.to_owned()).into_iter().chain(used).collect();
-        Ok(Loaded { config, warnings, sources })
+        Ok(Loaded { config, warnings, names_broker, sources })
     }
 
     /// The configuration of `--dev` alone.

@@ -77,7 +77,8 @@ nodes, reload each.
 
 `tidings serve --dev` needs no configuration: it listens on 127.0.0.1, declares the namespaces
 `default` (at-most-once), `demo` and `durable` (at-least-once, with presence), and has a fresh
-secret for tokens at each start. With `--config` the file's values win.
+secret for tokens at each start. It keeps its channels in the folder `.tidings`, unless the file or
+the environment says anything of `[broker]`. With `--config` the file's values win.
 ";
 
 /// The JSON schema of the configuration, for editors and other programs.

@@ -4,7 +4,7 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::value::{Secret, Size};
+use super::value::{Period, Secret, Size};
 
 /// `[broker]`: where channels are kept.
 #[derive(Debug, Clone, Deserialize, JsonSchema)]
@@ -18,8 +18,18 @@ pub struct BrokerConfig {
     #[schemars(extend("x-bounds" = ["64KiB", "1TiB"]))]
     pub memory_bytes: Size,
 
-    /// The folder of `kind = "disk"`. Not in this version yet.
+    /// The folder of `kind = "disk"`; a path begins at the folder that the node is started in. It is
+    /// made if it is not there, and one node uses it at a time. Let only the node's user read it.
+    #[schemars(extend("x-default" = "`\"data\"` with `kind = \"disk\"`"))]
     pub path: Option<String>,
+
+    /// How long `kind = "disk"` may leave a message with the operating system that was answered
+    /// with 200. `"0s"`: not at all. A 200 then means that the message is on disk (fsync), and
+    /// publishers that write at the same time share one fsync. With `"100ms"` nobody waits for the
+    /// disk: a crash of the node still loses nothing, a power failure or a crash of the machine
+    /// the messages of the last 100 ms, and then readers get a gap `epoch`.
+    #[schemars(extend("x-bounds" = ["0s", "10s"]))]
+    pub fsync_every: Period,
 
     /// The server of `kind = "redis"` or `kind = "nats"`. Not in this version yet.
     pub url: Option<Secret>,
@@ -34,7 +44,7 @@ pub struct BrokerConfig {
 pub enum BrokerKind {
     /// This process: fast, one node, gone at a restart.
     Memory,
-    /// An embedded store. Not in this version yet.
+    /// A folder on this machine's disk (SQLite): one node, and nothing that was answered with 200 is lost.
     Disk,
     /// A Redis server. Not in this version yet.
     Redis,
@@ -124,6 +134,7 @@ impl Default for BrokerConfig {
             kind: BrokerKind::Memory,
             memory_bytes: Size(1 << 30),
             path: None,
+            fsync_every: Period::secs(0),
             url: None,
             brokers: None,
         }
@@ -139,6 +150,13 @@ impl Default for CorsConfig {
 impl Default for LogConfig {
     fn default() -> Self {
         LogConfig { level: "info".into(), format: LogFormat::Auto }
+    }
+}
+
+impl BrokerConfig {
+    /// The folder of `kind = "disk"`.
+    pub fn folder(&self) -> &str {
+        self.path.as_deref().unwrap_or("data")
     }
 }
 

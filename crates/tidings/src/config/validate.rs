@@ -74,10 +74,13 @@ fn broker(broker: &BrokerConfig) -> Result<(), Found> {
     // The key that names another broker says more than its kind, so it goes first.
     let misplaced = |key: &str, kinds: &str| {
         let what = format!("is for kind = {kinds}, and the kind is \"{}\"", broker.kind.as_str());
-        found(&["broker", key], what, "take it out: only kind = \"memory\" is in this version")
+        found(&["broker", key], what, format!("take it out, or set kind = {kinds}"))
     };
     if broker.path.is_some() && broker.kind != BrokerKind::Disk {
         return Err(misplaced("path", "\"disk\""));
+    }
+    if broker.fsync_every.0 != std::time::Duration::ZERO && broker.kind != BrokerKind::Disk {
+        return Err(misplaced("fsync_every", "\"disk\""));
     }
     if broker.url.is_some() && !matches!(broker.kind, BrokerKind::Redis | BrokerKind::Nats) {
         return Err(misplaced("url", "\"redis\" or \"nats\""));
@@ -85,9 +88,9 @@ fn broker(broker: &BrokerConfig) -> Result<(), Found> {
     if broker.brokers.is_some() && broker.kind != BrokerKind::Kafka {
         return Err(misplaced("brokers", "\"kafka\""));
     }
-    if broker.kind != BrokerKind::Memory {
+    if !matches!(broker.kind, BrokerKind::Memory | BrokerKind::Disk) {
         let what = format!("is \"{}\", which is not in this version yet", broker.kind.as_str());
-        return Err(found(&["broker", "kind"], what, "use kind = \"memory\""));
+        return Err(found(&["broker", "kind"], what, "use kind = \"disk\" or kind = \"memory\""));
     }
     Ok(())
 }

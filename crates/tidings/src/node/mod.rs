@@ -18,14 +18,16 @@ mod signals;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use anyhow::Context;
+use tidings_brokers::disk::{self, Disk, Sync};
 use tidings_core::broker::{Broker, Memory, MemoryLimits};
 use tidings_core::{Clock, Hub, Metrics, Parts};
 use tidings_doors::Entrance;
 use tokio::sync::watch;
 
-use crate::config::{Changes, Config, count};
+use crate::config::{BrokerKind, Changes, Config, count};
 
 use admission::Admission;
 use certificates::Certificates;
@@ -150,6 +152,14 @@ impl Node {
 }
 
 fn broker(config: &Config, clock: &Clock) -> anyhow::Result<Arc<dyn Broker>> {
+    if config.broker.kind == BrokerKind::Disk {
+        let sync = match *config.broker.fsync_every {
+            Duration::ZERO => Sync::EveryWrite,
+            time => Sync::Every(time),
+        };
+        let options = disk::Options { path: config.broker.folder().into(), sync };
+        return Ok(Arc::new(Disk::open(clock.clone(), &options)?));
+    }
     let limits = MemoryLimits {
         bytes: count(config.broker.memory_bytes.0),
         idempotency_keys: count(config.limits.idempotency_keys),

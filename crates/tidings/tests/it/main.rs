@@ -7,6 +7,7 @@ mod batch;
 mod connect;
 mod consumers;
 mod docs;
+mod durable;
 mod expiry;
 mod far;
 mod frames;

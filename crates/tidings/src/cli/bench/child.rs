@@ -68,6 +68,8 @@ impl Child {
             .args(args)
             .args(["--listen", &address.to_string()])
             .current_dir(&folder)
+            // What is measured are deliveries, and not the disk.
+            .env("TIDINGS_BROKER__KIND", "memory")
             .stdin(Stdio::null())
             .stdout(log.try_clone()?)
             .stderr(log)

@@ -27,7 +27,7 @@ const ORDERS: &str = "[namespaces.orders]\ndelivery = \"at-least-once\"\n";
 
 #[test]
 fn without_a_file_every_key_has_its_documented_default() {
-    let Loaded { config, warnings, sources } =
+    let Loaded { config, warnings, sources, .. } =
         Config::load(None, &Env::default(), &Flags::default()).unwrap();
     assert_eq!(config.listen.to_string(), "0.0.0.0:8080");
     assert_eq!(config.heartbeat, Period::secs(15));
@@ -207,15 +207,19 @@ fn types_and_bounds_are_named_with_their_place() {
 
 #[test]
 fn brokers_and_keys_to_come_are_known_names() {
-    for kind in ["disk", "redis", "nats", "kafka"] {
+    for kind in ["redis", "nats", "kafka"] {
         let error = load(&format!("[broker]\nkind = \"{kind}\""), &[]).unwrap_err();
         assert!(error.sentence().contains("not in this version yet"), "{error}");
-        assert_eq!(error.advice(), "use kind = \"memory\"");
+        assert_eq!(error.advice(), "use kind = \"disk\" or kind = \"memory\"");
     }
     assert!(
         refused("[broker]\npath = \"data\"")
             .contains("`path` in [broker] (tidings.toml:2:1) is for kind = \"disk\"")
     );
+    assert!(refused("[broker]\nfsync_every = \"1s\"").contains("is for kind = \"disk\""));
+    let disk = load("[broker]\nkind = \"disk\"\npath = \"x\"\nfsync_every = \"100ms\"", &[]).unwrap().config;
+    assert_eq!((disk.broker.kind, disk.broker.folder()), (BrokerKind::Disk, "x"));
+    assert_eq!(load("[broker]\nkind = \"disk\"", &[]).unwrap().config.broker.folder(), "data");
     assert!(refused("[broker]\nurl = \"redis://u:p@h\"").contains("is for kind = \"redis\" or \"nats\""));
     assert!(refused("[broker]\nbrokers = [\"a\"]").contains("is for kind = \"kafka\""));
 }

@@ -1,0 +1,4 @@
+//! Where logs live when they are not in memory: one folder a broker, behind the trait of
+//! [`tidings_core::broker`].
+
+pub mod disk;

@@ -1,0 +1,5 @@
+//! The disk broker.
+
+mod conformance;
+mod faults;
+mod log;

@@ -1,0 +1,5 @@
+//! The brokers against the conformance suite of the core, and what each has besides.
+
+#![allow(clippy::unwrap_used, clippy::print_stdout, reason = "a test that cannot go on ends there")]
+
+mod disk;
