@@ -23,7 +23,6 @@ mod memory;
 mod plan;
 mod poller;
 mod process;
-mod progress;
 mod publisher;
 mod report;
 mod request;
@@ -34,7 +33,7 @@ mod tests;
 
 use clap::Subcommand;
 
-use super::Failure;
+use super::{Failure, progress};
 use compare::Scenario;
 use flags::{Flags, FloorKind};
 
