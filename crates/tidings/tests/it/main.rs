@@ -29,3 +29,4 @@ mod stop;
 mod time;
 mod tls;
 mod transports;
+mod verify;

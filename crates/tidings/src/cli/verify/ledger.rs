@@ -5,13 +5,15 @@ use parking_lot::Mutex;
 /// One message of a channel. Its number is its place in the list, from 1.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Sent {
+    /// When it was sent first, in milliseconds since the run began.
+    pub began_ms: u32,
     /// How often it was sent; more than once where an outcome was unknown.
     pub tries: u32,
     /// Whether a 200 came for it.
     pub is_acknowledged: bool,
 }
 
-/// The messages of each channel. Takes 8 bytes for each message.
+/// The messages of each channel. Takes 12 bytes for each message.
 #[derive(Debug)]
 pub struct Ledger(Vec<Mutex<Vec<Sent>>>);
 
@@ -22,9 +24,9 @@ impl Ledger {
     }
 
     /// A new message of a channel; gives its number.
-    pub fn begin(&self, channel: usize) -> u32 {
+    pub fn begin(&self, channel: usize, began_ms: u32) -> u32 {
         let mut sent = self.0[channel].lock();
-        sent.push(Sent { tries: 1, is_acknowledged: false });
+        sent.push(Sent { began_ms, tries: 1, is_acknowledged: false });
         number(sent.len())
     }
 

@@ -172,6 +172,6 @@ impl Args {
             true => vec!["durable".to_owned(), "default".to_owned()],
             false => self.namespace.clone(),
         };
-        Ok((None, Place::Found { endpoint: target.endpoint()?, namespaces }))
+        Ok((None, Place::Found { endpoint: Box::new(target.endpoint()?), namespaces }))
     }
 }

@@ -21,14 +21,14 @@ use crate::client::{Endpoint, generated_id};
 /// A node that does not answer so long after its start will not.
 const START_MAX: Duration = Duration::from_secs(20);
 
-/// A node that was told to end has `shutdown_grace`, 10 s, and a little more.
+/// A node that was told to end has its `shutdown_grace`, and some time more.
 const END_MAX: Duration = Duration::from_secs(20);
 
 /// Between two looks.
 const LOOK: Duration = Duration::from_millis(20);
 
 /// Messages of `brief` that are kept, so that who is away for some seconds misses some, and is told so.
-const BRIEF: u32 = 150;
+const BRIEF: u32 = 100;
 
 /// What keeps the messages of the node.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum, Serialize)]
@@ -206,6 +206,7 @@ impl Node {
             r#"
 heartbeat = "1s"
 max_lag = "10s"
+shutdown_grace = "2s"
 [broker]
 {broker}
 [auth]

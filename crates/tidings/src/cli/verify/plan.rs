@@ -7,7 +7,7 @@ use super::spoil::Break;
 use crate::cli::Failure;
 use crate::client::{Timing, Transport};
 
-/// Messages of one channel, at most: what is known of a run takes 8 bytes for each message, and 24 for each
+/// Messages of one channel, at most: what is known of a run takes 12 bytes for each message, and 24 for each
 /// message and reader of it.
 pub const MESSAGES_MAX: u32 = 200_000;
 

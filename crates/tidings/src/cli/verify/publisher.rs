@@ -9,6 +9,7 @@ use tokio::time::{Instant, MissedTickBehavior, interval, sleep, timeout};
 
 use super::ledger::Ledger;
 use super::plan::MESSAGES_MAX;
+use super::reader::millis;
 use crate::cli::Failure;
 use crate::client::{Body, Draft, Endpoint, Error, publish};
 
@@ -38,6 +39,8 @@ pub struct Publisher {
     pub rate: u32,
     /// How long it waits for an answer.
     pub patience: Duration,
+    /// When the run began.
+    pub began: Instant,
     /// The seed of its sizes.
     pub seed: u64,
 }
@@ -54,7 +57,7 @@ impl Publisher {
         pace.set_missed_tick_behavior(MissedTickBehavior::Delay);
         while self.ledger.count(self.number) < MESSAGES_MAX {
             pace.tick().await;
-            let number = self.ledger.begin(self.number);
+            let number = self.ledger.begin(self.number, millis(self.began.elapsed()));
             // Short ones are frequent, as in life.
             let padding = (PADDING_MAX as f64 * rng.f64().powi(4)) as usize;
             let data = format!(r#"{{"n":{number},"padding":"{}"}}"#, "x".repeat(padding));

@@ -69,6 +69,8 @@ pub struct Row {
     pub gaps_true: u64,
     /// Gaps that were not.
     pub gaps_untrue: u64,
+    /// New logs that were not told.
+    pub gaps_untold: u64,
     /// What nobody published.
     pub strange: u64,
     /// The longest time between two messages of a channel that one reader was given.
@@ -203,6 +205,7 @@ impl Row {
             out_of_order: 0,
             gaps_true: 0,
             gaps_untrue: 0,
+            gaps_untold: 0,
             strange: 0,
             longest_silence_ms: 0,
             spoilt: 0,
@@ -256,6 +259,7 @@ impl Row {
         self.out_of_order += verdict.disorder;
         self.gaps_true += verdict.gaps_true;
         self.gaps_untrue += verdict.gaps_untrue;
+        self.gaps_untold += verdict.gaps_untold;
         self.strange += verdict.strange;
         self.longest_silence_ms = self.longest_silence_ms.max(verdict.silence_ms);
     }
@@ -266,6 +270,7 @@ impl Row {
             (self.duplicated_after_cursors, "duplicated after cursors"),
             (self.out_of_order, "out of order"),
             (self.gaps_untrue, "gaps untrue"),
+            (self.gaps_untold, "gaps untold"),
             (self.strange, "never published, or under the cursor of another"),
         ];
         let broken = counts.into_iter().filter(|(count, _)| *count > 0);
@@ -287,6 +292,7 @@ fn table(rows: &[Row]) -> String {
         "out of order",
         "gaps true",
         "untrue",
+        "untold",
         "longest silence",
         "reconnects",
     ];
@@ -303,6 +309,7 @@ fn table(rows: &[Row]) -> String {
             row.out_of_order.to_string(),
             row.gaps_true.to_string(),
             row.gaps_untrue.to_string(),
+            row.gaps_untold.to_string(),
             format!("{:.1} s", f64::from(row.longest_silence_ms) / 1_000.0),
             row.reconnects.to_string(),
         ]

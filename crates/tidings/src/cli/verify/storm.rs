@@ -5,7 +5,7 @@ use std::time::Duration;
 use tokio::time::{Instant, sleep_until};
 
 use super::fault::Fault;
-use super::judge::Lives;
+use super::judge::{Lives, Restart};
 use super::node::Node;
 use super::proxy::{Condition, Cut, Path, Refusal};
 use super::reader::millis;
@@ -32,7 +32,7 @@ pub async fn on_paths(acts: &[Act], paths: &[Path]) {
 fn apply(act: &Act, condition: &mut Condition) {
     let (how, is_first_half) = (act.how, act.how < 0.5);
     // Another bit of the same number.
-    let is_even_quarter = (how * 4.0) as u32 % 2 == 0;
+    let is_even_quarter = ((how * 4.0) as u32).is_multiple_of(2);
     match act.fault {
         Fault::Cut => {
             condition.cut = Cut { is_reset: is_first_half, is_midway: is_even_quarter };
@@ -58,7 +58,7 @@ fn apply(act: &Act, condition: &mut Condition) {
     }
 }
 
-/// Makes what happens to the node happen; it runs when all is over. Gives when it ended, in time since `began`.
+/// Makes what happens to the node happen; it runs when all is over. Notes in `lives` when it ended, in time since `began`.
 ///
 /// # Errors
 ///
@@ -70,11 +70,14 @@ pub async fn on_node(acts: &[Act], node: &mut Node, began: Instant, lives: &mut 
         match act.fault {
             Fault::Kill | Fault::Restart => {
                 // Noted before, since a reader may be told before it is over.
-                lives.restarts_ms.push(millis(began.elapsed()));
+                let told_ms = millis(began.elapsed());
+                lives.restarts.push(Restart { told_ms, gone_ms: u32::MAX });
                 match act.fault {
                     Fault::Kill => node.kill()?,
                     _ => node.terminate().await?,
                 }
+                let gone_ms = millis(began.elapsed());
+                lives.restarts.last_mut().into_iter().for_each(|restart| restart.gone_ms = gone_ms);
                 sleep_until(Instant::now() + act.lasts).await;
                 node.start().await?;
             }

@@ -30,7 +30,7 @@ pub enum Place {
     /// On a node that is started for the run.
     Own(Broker),
     /// On a node that runs: these namespaces of it.
-    Found { endpoint: Endpoint, namespaces: Vec<String> },
+    Found { endpoint: Box<Endpoint>, namespaces: Vec<String> },
 }
 
 /// All that a run found, before it is judged.
@@ -91,7 +91,7 @@ pub async fn run(plan: &Plan, place: Place, progress: &mut Progress) -> anyhow::
             let lives = Lives { forgets: broker == Broker::Memory, ..Lives::default() };
             (Some(node), endpoint, names, Some(lives))
         }
-        Place::Found { endpoint, namespaces } => (None, endpoint, names(&namespaces, &run[..8]), None),
+        Place::Found { endpoint, namespaces } => (None, *endpoint, names(&namespaces, &run[..8]), None),
     };
     let cast = Cast::gather(plan, endpoint, names).await?;
     let acts = cast.schedule(plan, node.is_some());
@@ -214,6 +214,7 @@ impl Cast {
                 ledger: Arc::clone(&self.ledger),
                 rate: plan.rate,
                 patience: plan.silence,
+                began: self.began,
                 seed: plan.seed,
             };
             tasks.spawn(async move { Some(publisher.run().await) });

@@ -24,10 +24,19 @@ pub struct Channel<'a> {
 /// What became of a node of our own.
 #[derive(Debug, Default)]
 pub struct Lives {
-    /// When it ended and was started again, in milliseconds since the run began.
-    pub restarts_ms: Vec<u32>,
+    /// When it ended and was started again, in this order.
+    pub restarts: Vec<Restart>,
     /// Whether a new start begins new logs.
     pub forgets: bool,
+}
+
+/// One end of a node, in milliseconds since the run began.
+#[derive(Debug, Clone, Copy)]
+pub struct Restart {
+    /// When it was told to end.
+    pub told_ms: u32,
+    /// When it was gone. What was published later is in its next life.
+    pub gone_ms: u32,
 }
 
 /// What one reader was given of one channel, judged.
@@ -50,6 +59,8 @@ pub struct Verdict {
     pub gaps_true: u64,
     /// Gaps that say what is not so.
     pub gaps_untrue: u64,
+    /// New logs whose messages were given without a gap `epoch` before.
+    pub gaps_untold: u64,
     /// Messages that nobody published, or a cursor that stands for two.
     pub strange: u64,
     /// The longest time between two messages.
@@ -62,6 +73,7 @@ pub fn judge(channel: &Channel<'_>, heard: &[Heard]) -> Verdict {
     let reading = Reading::of(channel, heard, &mut verdict);
     let covered = reading.judge_gaps(channel, &mut verdict);
     reading.count_losses(channel, &covered, &mut verdict);
+    verdict.gaps_untold = count_untold(channel, heard);
     verdict
 }
 
@@ -216,9 +228,30 @@ impl Reading {
     }
 }
 
+/// A node that forgets must say so before it gives the first message of its new log.
+fn count_untold(channel: &Channel<'_>, heard: &[Heard]) -> u64 {
+    let Some(node) = channel.node.filter(|node| node.forgets) else { return 0 };
+    let (mut told_ms, mut noticed, mut untold) = (0, 0, 0);
+    for heard in heard {
+        match *heard {
+            Heard::Gap { why: Why::Epoch, at_ms, .. } => told_ms = at_ms,
+            Heard::Gap { .. } => {}
+            Heard::Message { number, .. } => {
+                let began_ms = of(channel, number).map_or(0, |sent| sent.began_ms);
+                let lives = node.restarts.partition_point(|restart| restart.gone_ms < began_ms);
+                let Some(last) = node.restarts[..lives].last().filter(|_| lives > noticed) else { continue };
+                noticed = lives;
+                untold += u64::from(told_ms < last.told_ms);
+            }
+        }
+    }
+    untold
+}
+
 fn count_run(channel: &Channel<'_>, run: u64, when: std::ops::RangeInclusive<u32>, verdict: &mut Verdict) {
-    let crash =
-        channel.node.is_some_and(|lives| lives.restarts_ms.iter().any(|restart| when.contains(restart)));
+    let crash = channel.node.is_some_and(|lives| {
+        lives.restarts.iter().any(|life| life.told_ms <= *when.end() && life.gone_ms >= *when.start())
+    });
     if crash && !channel.is_durable {
         verdict.lost_in_crash += run;
     } else {
@@ -234,7 +267,7 @@ fn is_true(channel: &Channel<'_>, why: Why, at_ms: u32, epochs: usize) -> bool {
         (Why::Epoch, None) => true,
         (Why::Epoch, Some(node)) => {
             // Only what forgets begins a new log, and it tells each reader once.
-            let lives = node.restarts_ms.iter().filter(|restart| **restart <= at_ms).count();
+            let lives = node.restarts.iter().filter(|restart| restart.told_ms <= at_ms).count();
             (node.forgets || !channel.is_durable) && epochs <= lives
         }
         (Why::Other, _) => false,

@@ -3,7 +3,8 @@
 use super::*;
 
 fn sent(count: usize) -> Vec<Sent> {
-    vec![Sent { tries: 1, is_acknowledged: true }; count]
+    let message = |number: u32| Sent { began_ms: number * 1_000, tries: 1, is_acknowledged: true };
+    (1..).map(message).take(count).collect()
 }
 
 /// A message a second, each with a cursor of its own.
@@ -25,7 +26,8 @@ fn loose(sent: &[Sent]) -> Channel<'_> {
 }
 
 fn forgets(restarts_ms: &[u32]) -> Lives {
-    Lives { restarts_ms: restarts_ms.to_vec(), forgets: true }
+    let restarts = restarts_ms.iter().map(|told_ms| Restart { told_ms: *told_ms, gone_ms: told_ms + 100 });
+    Lives { restarts: restarts.collect(), forgets: true }
 }
 
 #[test]
@@ -142,7 +144,17 @@ fn a_node_that_forgets_must_say_so() {
     let heard = [1, 3, 4].map(message);
     assert_eq!(judge(&Channel { node: Some(&lives), ..durable(&sent) }, &heard).lost, 1);
     let verdict = judge(&Channel { node: Some(&lives), ..loose(&sent) }, &heard);
-    assert_eq!((verdict.lost, verdict.lost_in_crash), (0, 1));
+    assert_eq!((verdict.lost, verdict.lost_in_crash, verdict.gaps_untold), (0, 1, 1));
+    // Also where nothing was missed: the reader's cursor is of another log.
+    let all = [1, 2, 3, 4].map(message);
+    let untold = |lives: &Lives, heard: &[Heard]| {
+        judge(&Channel { node: Some(lives), ..durable(&sent) }, heard).gaps_untold
+    };
+    assert_eq!(untold(&lives, &all), 1);
+    assert_eq!(untold(&Lives { forgets: false, ..forgets(&[1_500]) }, &all), 0);
+    let told = [message(1), message(2), gap(Why::Epoch, None, 2_500), message(3), message(4)];
+    assert_eq!(untold(&forgets(&[2_400]), &told), 0);
+    assert_eq!(untold(&forgets(&[2_400, 3_500]), &told), 1, "the second was not told");
 }
 
 #[test]
