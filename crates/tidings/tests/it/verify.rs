@@ -47,22 +47,22 @@ async fn caught(mode: &str, faults: &str, broken: &str) {
 
 #[tokio::test]
 async fn a_dropped_message_is_caught() {
-    caught("drop", "cut", " lost").await;
+    caught("drop", "cut", "lost").await;
 }
 
 #[tokio::test]
 async fn a_repeated_message_is_caught() {
-    caught("repeat", "delay", " duplicated after cursors").await;
+    caught("repeat", "delay", "duplicated after cursors").await;
 }
 
 #[tokio::test]
 async fn reordered_messages_are_caught() {
-    caught("reorder", "cut", " out of order").await;
+    caught("reorder", "cut", "out of order").await;
 }
 
 #[tokio::test]
 async fn a_hidden_gap_is_caught() {
-    caught("hide-gap", "kill", " gaps untold").await;
+    caught("hide-gap", "kill", "gaps untold").await;
 }
 
 /// Over TLS, and on a node that was running.

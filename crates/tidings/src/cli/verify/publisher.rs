@@ -11,7 +11,7 @@ use super::ledger::Ledger;
 use super::plan::MESSAGES_MAX;
 use super::reader::millis;
 use crate::cli::Failure;
-use crate::client::{Body, Draft, Endpoint, Error, publish};
+use crate::client::{Body, Draft, Endpoint, Error, generated_id, publish};
 
 /// For how long one message is sent again: within the time for which a node knows its key by default.
 const TRIES_MAX: Duration = Duration::from_mins(1);
@@ -21,6 +21,18 @@ const PAUSE: Duration = Duration::from_millis(100);
 
 /// The padding of a message, at most: some fill a packet, most do not.
 const PADDING_MAX: usize = 1_500;
+
+/// Publishes a message that is none of the numbered ones.
+///
+/// # Errors
+///
+/// A refusal, or no answer.
+pub async fn greet(endpoint: &Endpoint, channel: &str) -> Result<(), Error> {
+    let body = Body::Json(Bytes::from_static(br#"{"n":0}"#));
+    let draft =
+        Draft { channel: channel.to_owned(), event: None, key: None, id: Some(generated_id()?), body };
+    publish(endpoint, &draft, |_, _| ()).await.map(drop)
+}
 
 /// Who publishes to one channel, alone: so the order of its messages is known.
 #[derive(Debug)]

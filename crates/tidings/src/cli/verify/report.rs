@@ -164,7 +164,7 @@ impl Report {
     ///
     /// If a guarantee broke, or could not be broken by a path that was to.
     pub fn verdict(&self) -> anyhow::Result<()> {
-        let all = self.broken.join("; ");
+        let all = self.names().join(", ");
         match self.breaks {
             None if self.pass => Ok(()),
             None => Err(Failure::new(
@@ -185,6 +185,24 @@ impl Report {
             )
             .into()),
         }
+    }
+}
+
+impl Report {
+    /// What broke, without numbers, each once.
+    fn names(&self) -> Vec<&str> {
+        let mut names: Vec<_> = self
+            .rows
+            .iter()
+            .flat_map(|row| &row.broken)
+            .map(|what| what.trim_start_matches(|c: char| c.is_ascii_digit() || c == ' '))
+            .collect();
+        names.sort_unstable();
+        names.dedup();
+        if names.is_empty() {
+            names.extend(self.broken.iter().map(String::as_str));
+        }
+        names
     }
 }
 

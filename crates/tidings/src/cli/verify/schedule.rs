@@ -49,7 +49,9 @@ pub fn schedule(seed: u64, length: Duration, faults: &[Fault], paths: &[Option<T
             let Some(fault) = deck.draw(&mut rng).filter(|_| at < length) else { break };
             let lasts = lasts(fault, &mut rng).min(length - at);
             acts.push(Act { at, path: Some(path), fault, lasts, how: rng.f64() });
-            next.0 = at + lasts + between(&mut rng, 0.5, 2.0);
+            // Publishers get more peace: what they do not publish proves nothing.
+            let pause = if kind.is_some() { (0.5, 2.0) } else { (2.0, 5.0) };
+            next.0 = at + lasts + between(&mut rng, pause.0, pause.1);
         }
     }
     let mut deck = Deck::new(faults.iter().copied().filter(|fault| fault.is_of_node()).collect());

@@ -16,7 +16,7 @@ use super::publisher::Publisher;
 use super::reader::Reader;
 use super::schedule::{Act, schedule};
 use super::spoil::Spoiler;
-use super::{storm, truth};
+use super::{publisher, storm, truth};
 use crate::cli::Failure;
 use crate::cli::progress::Progress;
 use crate::client::{Endpoint, generated_id};
@@ -139,6 +139,8 @@ impl Cast {
     async fn gather(plan: &Plan, endpoint: Endpoint, names: Vec<String>) -> anyhow::Result<Self> {
         let mut durable = Vec::new();
         for name in &names {
+            // A channel that says nothing is polled seldom; and who may not publish should hear so at once.
+            publisher::greet(&endpoint, name).await?;
             durable.push(truth::is_durable(&endpoint, name).await?);
         }
         let (began, ledger) = (Instant::now(), Arc::new(Ledger::new(names.len())));

@@ -37,8 +37,9 @@ pub async fn kept(endpoint: &Endpoint, channel: &str) -> Option<HashSet<u32>> {
 
 async fn read(endpoint: &Endpoint, channel: &str) -> Option<HashSet<u32>> {
     let position = Position::of_channel(channel.to_owned(), Start::Earliest);
-    let timing = Timing::default();
-    let opening = Link::open(Transport::Poll, endpoint, &position, &timing, false);
+    // A plain poll would be told "not modified" behind a last page that is full, which is no event.
+    let timing = Timing { hold: Duration::from_millis(500), ..Timing::default() };
+    let opening = Link::open(Transport::LongPoll, endpoint, &position, &timing, false);
     let (mut link, _) = opening.await.ok()?;
     let (mut numbers, mut on_page) = (HashSet::new(), 0);
     loop {

@@ -51,7 +51,6 @@ fn spoil(body: &[u8], stage: &mut Stage) -> Option<Vec<u8>> {
     for message in std::mem::take(&mut page.messages) {
         messages.extend(stage.take(Kind::Message, message.get().into(), again));
     }
-    messages.extend(stage.end());
     for message in messages {
         page.messages.push(RawValue::from_string(String::from_utf8(message).ok()?).ok()?);
     }

@@ -60,11 +60,6 @@ impl Stage {
             Break::HideGap => vec![item],
         }
     }
-
-    /// What is held back, where nothing can follow it.
-    pub fn end(&mut self) -> Option<Vec<u8>> {
-        self.held.take()
-    }
 }
 
 /// The same text with another cursor: what stands between `before` and `after` ends in another character.
@@ -75,7 +70,7 @@ pub fn with_other_cursor(text: &[u8], before: &[u8], after: u8) -> Vec<u8> {
     if let (Some(begin), Some(end)) = (begin, end)
         && let Some(last) = other.get_mut(begin..end).and_then(<[u8]>::last_mut)
     {
-        *last = if *last == b'A' { b'B' } else { b'A' };
+        *last = if *last == b'_' { b'-' } else { b'_' };
     }
     other
 }
