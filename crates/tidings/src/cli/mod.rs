@@ -5,11 +5,13 @@ mod check;
 mod error;
 mod input;
 mod key;
+mod progress;
 mod publish;
 mod serve;
 mod subscribe;
 mod target;
 mod token;
+mod verify;
 
 use std::process::ExitCode;
 
@@ -42,6 +44,8 @@ enum Command {
     Check(check::Args),
     /// Measure a node under load.
     Bench(bench::Args),
+    /// Prove the guarantees of a node, under faults.
+    Verify(verify::Args),
 }
 
 /// Runs the command that the arguments name. A failure is a line on standard error that says what
@@ -55,6 +59,7 @@ pub fn main() -> ExitCode {
         Command::Key(args) => key::run(args),
         Command::Check(args) => check::run(args),
         Command::Bench(args) => bench::run(args),
+        Command::Verify(args) => verify::run(args),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,

@@ -1,8 +1,9 @@
 //! Where the server is, and as whom it is asked.
 
+use std::net::SocketAddr;
 use std::time::Duration;
 
-use http::header::{AUTHORIZATION, CONTENT_TYPE, HeaderValue};
+use http::header::{AUTHORIZATION, CONTENT_TYPE, HOST, HeaderValue};
 use http::{Method, StatusCode};
 use reqwest::{RequestBuilder, Response};
 use url::Url;
@@ -28,6 +29,8 @@ pub(super) const ANSWER_MAX: Duration = Duration::from_secs(30);
 pub struct Endpoint {
     base: Url,
     auth: Option<HeaderValue>,
+    /// As which host it is asked, where that is not the one of `base`.
+    host: Option<HeaderValue>,
     http: reqwest::Client,
     #[cfg(feature = "client-tls")]
     tls: std::sync::Arc<rustls::ClientConfig>,
@@ -70,10 +73,42 @@ impl Endpoint {
         Ok(Self {
             base,
             auth,
+            host: None,
             http,
             #[cfg(feature = "client-tls")]
             tls,
         })
+    }
+
+    /// The same server, reached in plain HTTP through what listens at `address` of this machine, with
+    /// connections of its own.
+    ///
+    /// # Errors
+    ///
+    /// As [`Endpoint::new`].
+    pub(crate) fn through(&self, address: SocketAddr) -> Result<Self, Error> {
+        let url = format!("http://{address}{}", self.base.path());
+        let base = Url::parse(&url).map_err(|error| Error::Unsendable(error.to_string()))?;
+        let (host, _) = self.authority();
+        let name = match self.base.port() {
+            Some(port) => format!("{host}:{port}"),
+            None => host.to_owned(),
+        };
+        Ok(Self {
+            auth: self.auth.clone(),
+            host: HeaderValue::from_str(&name).ok(),
+            ..Self::new(base, None)?
+        })
+    }
+
+    /// The host and the port to connect to.
+    pub(crate) fn authority(&self) -> (&str, u16) {
+        (self.base.host_str().unwrap_or_default(), self.base.port_or_known_default().unwrap_or(80))
+    }
+
+    /// Whether it is reached over TLS.
+    pub(crate) fn is_secure(&self) -> bool {
+        self.base.scheme() == "https"
     }
 
     /// The URL of a path, whose segments are escaped.
@@ -98,14 +133,22 @@ impl Endpoint {
         self.auth.as_ref()
     }
 
-    /// How a WebSocket speaks TLS.
+    /// The `Host` header, if it is not that of the URL.
+    pub(super) fn host(&self) -> Option<&HeaderValue> {
+        self.host.as_ref()
+    }
+
+    /// How HTTP/1.1 and a WebSocket speak TLS.
     #[cfg(feature = "client-tls")]
-    pub(super) fn tls(&self) -> std::sync::Arc<rustls::ClientConfig> {
+    pub(crate) fn tls(&self) -> std::sync::Arc<rustls::ClientConfig> {
         self.tls.clone()
     }
 
     pub(super) fn request(&self, method: Method, url: Url) -> RequestBuilder {
-        let request = self.http.request(method, url);
+        let mut request = self.http.request(method, url);
+        if let Some(host) = &self.host {
+            request = request.header(HOST, host);
+        }
         match &self.auth {
             Some(auth) => request.header(AUTHORIZATION, auth),
             None => request,

@@ -84,7 +84,7 @@ impl fmt::Display for Problem {
 
 /// How a connection, or a try for one, ended.
 #[derive(Debug)]
-pub(super) enum Cut {
+pub(crate) enum Cut {
     /// For good.
     Final(Error),
     /// Complete: the server has nothing more, and coming back is of no use.
@@ -97,7 +97,7 @@ pub(super) enum Cut {
 
 /// What a failure says about the transport.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Blame {
+pub(crate) enum Blame {
     /// Nothing: there is no way to the server on any of them.
     Network,
     /// Nothing: the server itself answered, and is busy.
@@ -110,6 +110,11 @@ impl Cut {
     /// A failure for which the transport may be to blame.
     pub(super) fn lost(why: impl Into<String>) -> Self {
         Self::Again { why: why.into(), hint: None, blame: Blame::Transport }
+    }
+
+    /// What was waited for in vain.
+    pub(crate) fn late() -> Self {
+        Self::lost("no answer in time")
     }
 
     /// What a refusal before the first item means.

@@ -76,6 +76,9 @@ async fn handshake(
     let mut request = url.as_str().into_client_request()?;
     let headers = request.headers_mut();
     headers.insert(http::header::USER_AGENT, HeaderValue::from_static(USER_AGENT));
+    if let Some(host) = endpoint.host() {
+        headers.insert(http::header::HOST, host.clone());
+    }
     if let Some(auth) = endpoint.auth() {
         headers.insert(AUTHORIZATION, auth.clone());
     }

@@ -118,6 +118,19 @@ impl Message {
         }
     }
 
+    /// Takes an event of a channel's own stream, which holds the data alone. What was JSON is not told
+    /// there; what parses as such is taken for it.
+    pub(super) fn bare(channel: &str, cursor: &str, event: &str, data: &str) -> Self {
+        let text = || serde_json::Value::from(data).to_string();
+        let data = match serde_json::from_str::<&RawValue>(data) {
+            Ok(json) => one_line(json.get()),
+            Err(_) => text().into(),
+        };
+        let [name, place, event] = [channel, cursor, event].map(serde_json::Value::from);
+        let text = format!(r#"{{"channel":{name},"cursor":{place},"event":{event},"data":{data}}}"#);
+        Self { text: text.into(), channel: channel.into(), cursor: cursor.into() }
+    }
+
     /// The message as JSON text on one line, as the server sent it.
     pub fn json(&self) -> &str {
         &self.text
@@ -188,13 +201,13 @@ pub(super) enum Frame {
 
 /// What the server says before the first item.
 #[derive(Debug, Default)]
-pub(super) struct Greeting {
+pub(crate) struct Greeting {
     /// From where the read of all channels starts.
     pub(super) cursor: Option<String>,
     /// From where the read of each starts: channels and cursors.
     pub(super) places: Vec<(String, String)>,
     /// The weakest guarantee of the channels.
-    pub(super) delivery: Option<String>,
+    pub(crate) delivery: Option<String>,
 }
 
 /// The body of a frame `subscribed`. On a session it is of one channel.

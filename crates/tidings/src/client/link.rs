@@ -7,7 +7,7 @@ use super::{Endpoint, Timing, Transport, poll, session, sse, ws};
 
 /// What comes over a connection, in its order.
 #[derive(Debug)]
-pub(super) enum Event {
+pub(crate) enum Event {
     Message(Message),
     Gap(Gap),
     /// A cursor for all channels, after everything before it.
@@ -52,7 +52,7 @@ impl Event {
 
 /// An open connection. Dropping it closes it.
 #[derive(Debug)]
-pub(super) enum Link {
+pub(crate) enum Link {
     Ws(Box<ws::Link>),
     Sse(Box<sse::Link>),
     Poll(Box<poll::Link>),
@@ -62,7 +62,7 @@ pub(super) enum Link {
 impl Link {
     /// Connects, and waits for the server's first words. `is_wary` is set where there is another
     /// transport to go to: then one that seems to be held back on the way is given up early.
-    pub(super) async fn open(
+    pub(crate) async fn open(
         transport: Transport,
         endpoint: &Endpoint,
         position: &Position,
@@ -76,12 +76,13 @@ impl Link {
                 (Self::Ws(Box::new(link)), greeting)
             }
             Transport::Sse => {
-                let (link, greeting) = sse::Link::open(endpoint, url(), timing, is_wary).await?;
+                let alone = position.alone();
+                let (link, greeting) = sse::Link::open(endpoint, url(), timing, is_wary, alone).await?;
                 (Self::Sse(Box::new(link)), greeting)
             }
             Transport::LongPoll | Transport::Poll => {
                 let hold = (transport == Transport::LongPoll).then_some(timing.hold);
-                let (link, greeting) = poll::Link::open(endpoint, url(), hold).await?;
+                let (link, greeting) = poll::Link::open(endpoint, url(), hold, timing.answer).await?;
                 (Self::Poll(Box::new(link)), greeting)
             }
             Transport::Session => {
@@ -92,7 +93,7 @@ impl Link {
     }
 
     /// What comes next. Dropping the future loses nothing.
-    pub(super) async fn next(&mut self) -> Result<Event, Cut> {
+    pub(crate) async fn next(&mut self) -> Result<Event, Cut> {
         match self {
             Self::Ws(link) => link.next().await,
             Self::Sse(link) => link.next().await,
@@ -110,7 +111,7 @@ impl Link {
     }
 
     /// Takes leave of the server, where the transport has a way to.
-    pub(super) async fn close(self) {
+    pub(crate) async fn close(self) {
         match self {
             Self::Ws(link) => link.close().await,
             Self::Session(link) => link.close().await,

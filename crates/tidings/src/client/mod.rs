@@ -44,9 +44,12 @@ use std::time::Duration;
 pub use backoff::Backoff;
 pub use endpoint::Endpoint;
 pub(crate) use endpoint::with_roots;
+pub(crate) use error::Cut;
 pub use error::{Error, Problem};
 pub use event_stream::{Block, Parser, TooLong};
 pub use item::{Gap, Item, Message, Parts, Status};
+pub(crate) use link::{Event, Link};
+pub(crate) use position::Position;
 pub use position::{Rate, Start};
 pub use publish::{Body, Draft, Lines, Receipt, generated_id, publish, publish_lines};
 pub use reader::{Reader, Subscription};
@@ -110,6 +113,8 @@ pub struct Timing {
     pub first_byte: Duration,
     /// That a long-poll asks to be held for, at most 60 s.
     pub hold: Duration,
+    /// For the answer to a poll, and again for its body; a held one has its hold on top.
+    pub answer: Duration,
     /// The first delay of the backoff, before jitter; it doubles from here.
     pub backoff_min: Duration,
     /// The longest delay of the backoff.
@@ -125,6 +130,7 @@ impl Default for Timing {
             silence: Duration::from_secs(20),
             first_byte: Duration::from_secs(4),
             hold: Duration::from_secs(25),
+            answer: endpoint::ANSWER_MAX,
             backoff_min: Duration::from_millis(500),
             backoff_max: Duration::from_secs(30),
             uptime_min: Duration::from_secs(10),

@@ -9,7 +9,7 @@ use tokio::time::{Instant, sleep_until, timeout};
 use url::Url;
 
 use super::Endpoint;
-use super::endpoint::{ANSWER_MAX, read_body, refusal};
+use super::endpoint::{read_body, refusal};
 use super::error::{Cut, seconds};
 use super::item::Greeting;
 use super::link::Event;
@@ -32,12 +32,14 @@ const HELD_MIN: Duration = Duration::from_secs(1);
 
 /// A place in a log that is asked for again and again.
 #[derive(Debug)]
-pub(super) struct Link {
+pub(crate) struct Link {
     endpoint: Endpoint,
     /// With its `after` up to date.
     url: Url,
     /// How long to have a request held.
     hold: Option<Duration>,
+    /// How long an answer may take beyond that.
+    patience: Duration,
     is_proven: bool,
     page: VecDeque<Event>,
     etag: Option<HeaderValue>,
@@ -50,10 +52,18 @@ impl Link {
         endpoint: &Endpoint,
         url: Url,
         hold: Option<Duration>,
+        patience: Duration,
     ) -> Result<(Self, Greeting), Cut> {
-        let (endpoint, page) = (endpoint.clone(), VecDeque::new());
-        let mut link =
-            Self { endpoint, url, hold: None, is_proven: false, page, etag: None, ask_at: Instant::now() };
+        let mut link = Self {
+            endpoint: endpoint.clone(),
+            url,
+            hold: None,
+            patience,
+            is_proven: false,
+            page: VecDeque::new(),
+            etag: None,
+            ask_at: Instant::now(),
+        };
         let delivery = link.ask().await?;
         link.hold = hold;
         link.is_proven = hold.is_none();
@@ -82,7 +92,7 @@ impl Link {
     async fn ask(&mut self) -> Result<Option<String>, Cut> {
         let begun = Instant::now();
         let mut url = self.url.clone();
-        let mut patience = ANSWER_MAX;
+        let mut patience = self.patience;
         let mut headers = HeaderMap::from_iter([(ACCEPT, HeaderValue::from_static("application/json"))]);
         if let Some(hold) = self.hold {
             url.query_pairs_mut().append_pair("wait", &hold.as_secs_f32().to_string());

@@ -46,8 +46,10 @@ fn by_key<S: serde::Serializer>(_: &bool, serializer: S) -> Result<S::Ok, S::Err
 /// channel the later counts. So a place is written behind an older composite, and where each
 /// channel has one no composite is needed.
 #[derive(Debug, Clone)]
-pub(super) struct Position {
+pub(crate) struct Position {
     channels: Vec<String>,
+    /// Whether its one channel is read by the channel's own URL.
+    is_alone: bool,
     start: Start,
     rate: Option<Rate>,
     /// For all channels, as the server gave it.
@@ -58,7 +60,7 @@ pub(super) struct Position {
 
 /// Where a read is to begin, as a query or a request says it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub(super) struct Place<'a> {
+pub(crate) struct Place<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) after: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -66,7 +68,7 @@ pub(super) struct Place<'a> {
 }
 
 impl Position {
-    pub(super) fn new(channels: Vec<String>, start: Start, rate: Option<Rate>) -> Self {
+    pub(crate) fn new(channels: Vec<String>, start: Start, rate: Option<Rate>) -> Self {
         let mut names = HashSet::new();
         let channels: Vec<_> = channels.into_iter().filter(|channel| names.insert(channel.clone())).collect();
         // One channel's own cursor is all there is to know; of several it may cover but some.
@@ -74,14 +76,27 @@ impl Position {
             Start::After(cursor) if channels.len() == 1 => Some(cursor.clone()),
             _ => None,
         };
-        Self { channels, start, rate, composite, places: HashMap::new() }
+        Self { channels, is_alone: false, start, rate, composite, places: HashMap::new() }
+    }
+
+    /// Of one channel, to be read by its own URL and not by that of several. (A session has but one.)
+    pub(crate) fn of_channel(channel: String, start: Start) -> Self {
+        Self { is_alone: true, ..Self::new(vec![channel], start, None) }
+    }
+
+    /// The channel that is read by its own URL.
+    pub(crate) fn alone(&self) -> Option<&str> {
+        self.channels.first().filter(|_| self.is_alone).map(String::as_str)
     }
 
     /// The URL to go on from here, on every transport but a session.
-    pub(super) fn url(&self, endpoint: &Endpoint) -> Url {
-        let mut url = endpoint.url(&["v1", "subscribe"]);
+    pub(crate) fn url(&self, endpoint: &Endpoint) -> Url {
+        let mut url = match self.alone() {
+            Some(channel) => endpoint.url(&["v1", "channels", channel]),
+            None => endpoint.url(&["v1", "subscribe"]),
+        };
         let mut query = url.query_pairs_mut();
-        for channel in &self.channels {
+        for channel in self.channels.iter().filter(|_| !self.is_alone) {
             query.append_pair("channel", channel);
         }
         let cursor = self.cursor();
@@ -103,7 +118,7 @@ impl Position {
     }
 
     /// From where to read one channel.
-    pub(super) fn place(&self, channel: &str) -> Place<'_> {
+    pub(crate) fn place(&self, channel: &str) -> Place<'_> {
         match self.places.get(channel).or(self.composite.as_ref()) {
             Some(cursor) => Place::after(cursor),
             None => self.start.place(),
@@ -116,7 +131,7 @@ impl Position {
     }
 
     /// Whether a channel has a place of its own.
-    pub(super) fn has_place(&self, channel: &str) -> bool {
+    pub(crate) fn has_place(&self, channel: &str) -> bool {
         self.places.contains_key(channel)
     }
 
@@ -124,7 +139,7 @@ impl Position {
     ///
     /// Later connections begin where this reader told them to: there, a cursor of its own is the
     /// better one, for nothing can have moved it past a gap that is still to come.
-    pub(super) fn greeted(&mut self, greeting: Greeting) {
+    pub(crate) fn greeted(&mut self, greeting: Greeting) {
         if self.composite.is_none() && !self.has_all_places() {
             self.composite = greeting.cursor;
         }
@@ -134,20 +149,20 @@ impl Position {
     }
 
     /// The cursor of one channel's beginning; as with [`greeted`](Self::greeted), one's own is better.
-    pub(super) fn began(&mut self, channel: String, cursor: String) {
+    pub(crate) fn began(&mut self, channel: String, cursor: String) {
         if self.composite.is_none() {
             self.places.entry(channel).or_insert(cursor);
         }
     }
 
     /// A cursor for all channels, after everything that was given.
-    pub(super) fn covers(&mut self, cursor: String) {
+    pub(crate) fn covers(&mut self, cursor: String) {
         self.composite = Some(cursor);
         self.places.clear();
     }
 
     /// The cursor of one item: all of its channel up to there was given.
-    pub(super) fn passed(&mut self, channel: &str, cursor: &str) {
+    pub(crate) fn passed(&mut self, channel: &str, cursor: &str) {
         if let Some(place) = self.places.get_mut(channel) {
             cursor.clone_into(place);
         } else if self.channels.iter().any(|asked| asked == channel) {
@@ -156,13 +171,13 @@ impl Position {
     }
 
     /// The channels, without doubles.
-    pub(super) fn channels(&self) -> &[String] {
+    pub(crate) fn channels(&self) -> &[String] {
         &self.channels
     }
 
     /// The one cursor to resume from. `None` if there is none yet for each channel, or if the
     /// channels are more than one cursor can cover.
-    pub(super) fn cursor(&self) -> Option<String> {
+    pub(crate) fn cursor(&self) -> Option<String> {
         let places = || self.channels.iter().filter_map(|channel| Some(&**self.places.get(channel)?));
         if self.has_all_places() {
             return (self.places.len() <= JOINED_MAX).then(|| places().collect());
@@ -175,7 +190,7 @@ impl Position {
     }
 
     /// Whether to resume from here repeats nothing that was given.
-    pub(super) fn is_exact(&self) -> bool {
+    pub(crate) fn is_exact(&self) -> bool {
         self.has_all_places() || (self.composite.is_some() && self.is_joinable())
     }
 

@@ -27,7 +27,7 @@ const HELD_BYTES_MAX: usize = 1 << 20;
 
 /// An open session, which reads all its channels or is about to.
 #[derive(Debug)]
-pub(super) struct Link {
+pub(crate) struct Link {
     frames: Frames,
     joining: Joining,
     /// What came before the last channel was answered.

@@ -11,13 +11,13 @@ use url::Url;
 use super::endpoint::refusal;
 use super::error::{Blame, Cut, Error, Problem};
 use super::event_stream::{Block, Parser, TooLong};
-use super::item::{Frame, Gap, Greeting};
+use super::item::{Frame, Gap, Greeting, Message};
 use super::link::Event;
 use super::{Endpoint, ITEM_BYTES_MAX, Timing};
 
 /// An open event stream, of which the first `id:` has come.
 #[derive(Debug)]
-pub(super) struct Link {
+pub(crate) struct Link {
     response: Response,
     parser: Parser,
     silence: Duration,
@@ -25,6 +25,8 @@ pub(super) struct Link {
     retry: Option<Duration>,
     /// The cursor of the block whose data was given last: it counts once that is taken.
     covers: Option<String>,
+    /// The channel whose own stream it is: its events are the data alone.
+    alone: Option<String>,
 }
 
 impl Link {
@@ -33,6 +35,7 @@ impl Link {
         url: Url,
         timing: &Timing,
         is_wary: bool,
+        alone: Option<&str>,
     ) -> Result<(Self, Greeting), Cut> {
         let request = endpoint.request(Method::GET, url).header(ACCEPT, "text/event-stream");
         let answer = timeout(timing.connect + timing.connect, request.send()).await;
@@ -54,7 +57,8 @@ impl Link {
         let delivery = response.headers().get("tidings-delivery").and_then(|value| value.to_str().ok());
         let delivery = delivery.map(str::to_owned);
         let parser = Parser::new(ITEM_BYTES_MAX);
-        let mut link = Self { response, parser, silence: timing.silence, retry: None, covers: None };
+        let alone = alone.map(str::to_owned);
+        let mut link = Self { response, parser, silence: timing.silence, retry: None, covers: None, alone };
         // A stream that something on the way holds back is silent from its first byte.
         let patience = if is_wary { timing.first_byte } else { timing.silence };
         let cursor = timeout(patience, link.first_id()).await;
@@ -97,6 +101,10 @@ impl Link {
                     Some(Event::Closed(data.replace(['\n', '\r'], " ").into()))
                 }
                 (name, Some(_)) if name.starts_with("tidings.") => id.map(Event::Covers),
+                (event, Some(data)) if let Some(channel) = &self.alone => {
+                    let event = if event.is_empty() { "message" } else { event };
+                    id.map(|cursor| Event::Message(Message::bare(channel, &cursor, event, &data)))
+                }
                 (_, Some(data)) => {
                     let event = Event::from_frame(Frame::parse(&data)?);
                     if event.is_some() {

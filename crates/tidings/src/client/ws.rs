@@ -12,7 +12,7 @@ use super::{Endpoint, Timing};
 
 /// An open WebSocket, greeted.
 #[derive(Debug)]
-pub(super) struct Link {
+pub(crate) struct Link {
     frames: Frames,
 }
 

@@ -32,3 +32,4 @@ mod stop;
 mod time;
 mod tls;
 mod transports;
+mod verify;

@@ -24,7 +24,6 @@ mod memory;
 mod plan;
 mod poller;
 mod process;
-mod progress;
 mod publisher;
 mod report;
 mod request;
@@ -35,7 +34,7 @@ mod tests;
 
 use clap::Subcommand;
 
-use super::Failure;
+use super::{Failure, progress};
 use compare::Scenario;
 use flags::{Flags, FloorKind};
 

@@ -1,0 +1,73 @@
+//! What can go wrong between a reader and its node, and with the node.
+
+use clap::ValueEnum;
+use serde::Serialize;
+
+use crate::client::Transport;
+
+/// A kind of fault.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, ValueEnum, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Fault {
+    /// Connections end, with an RST or a FIN, also in the middle of a frame
+    Cut,
+    /// Bytes stop and no FIN comes: what was connected stays so, and is dead
+    Freeze,
+    /// Every byte comes later
+    Delay,
+    /// A line of few bytes a second
+    Throttle,
+    /// A proxy that lets no WebSocket through
+    NoUpgrade,
+    /// A proxy that holds responses back, event streams first of all
+    Buffer,
+    /// `kill -9` of the node, and a new start (own node alone)
+    Kill,
+    /// SIGTERM, and a new start (own node alone)
+    Restart,
+    /// The node stands still as if its disk did: SIGSTOP, then SIGCONT (own node alone)
+    Stall,
+}
+
+impl Fault {
+    /// Every kind.
+    pub const ALL: [Self; 9] = [
+        Self::Cut,
+        Self::Freeze,
+        Self::Delay,
+        Self::Throttle,
+        Self::NoUpgrade,
+        Self::Buffer,
+        Self::Kill,
+        Self::Restart,
+        Self::Stall,
+    ];
+
+    /// Whether it is the node that it happens to, and not what lies between.
+    pub fn is_of_node(self) -> bool {
+        matches!(self, Self::Kill | Self::Restart | Self::Stall)
+    }
+
+    /// Whether it means anything to what reads over this transport; `None` is a publisher.
+    pub fn concerns(self, transport: Option<Transport>) -> bool {
+        match self {
+            Self::NoUpgrade => matches!(transport, Some(Transport::Ws | Transport::Session)),
+            fault => !fault.is_of_node(),
+        }
+    }
+
+    /// Its name on the command line.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Cut => "cut",
+            Self::Freeze => "freeze",
+            Self::Delay => "delay",
+            Self::Throttle => "throttle",
+            Self::NoUpgrade => "no-upgrade",
+            Self::Buffer => "buffer",
+            Self::Kill => "kill",
+            Self::Restart => "restart",
+            Self::Stall => "stall",
+        }
+    }
+}

@@ -1,0 +1,233 @@
+//! The node that a run starts itself: a process of this very binary, in a folder of its own.
+
+use std::fs::{self, DirBuilder, File};
+use std::net::{Ipv4Addr, SocketAddr, TcpListener};
+use std::os::unix::fs::DirBuilderExt as _;
+use std::path::PathBuf;
+use std::process::{Child, Command, Stdio};
+use std::time::Duration;
+
+use clap::ValueEnum;
+use rustix::process::{Pid, Signal, kill_process};
+use serde::Serialize;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::TcpStream;
+use tokio::time::{Instant, sleep, timeout};
+use url::Url;
+
+use crate::cli::Failure;
+use crate::client::{Endpoint, generated_id};
+
+/// A node that does not answer so long after its start will not.
+const START_MAX: Duration = Duration::from_secs(20);
+
+/// A node that was told to end has its `shutdown_grace`, and some time more.
+const END_MAX: Duration = Duration::from_secs(20);
+
+/// Between two looks.
+const LOOK: Duration = Duration::from_millis(20);
+
+/// Messages of `brief` that are kept, so that who is away for some seconds misses some, and is told so.
+const BRIEF: u32 = 100;
+
+/// What keeps the messages of the node.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Broker {
+    /// Its process. A new start forgets, and every reader must be told a gap `epoch`
+    Memory,
+    /// Files. A new start forgets nothing
+    Disk,
+}
+
+/// A node that runs, or is about to run again. It is killed, and its folder removed, when this is dropped.
+#[derive(Debug)]
+pub struct Node {
+    process: Option<Child>,
+    address: SocketAddr,
+    folder: PathBuf,
+    key: String,
+}
+
+impl Node {
+    /// The channels that a run has on such a node.
+    pub const CHANNELS: [&str; 4] = ["kept:1", "kept:2", "brief:1", "passing:1"];
+
+    /// Starts a node.
+    ///
+    /// # Errors
+    ///
+    /// What the node itself says, if it does not start.
+    pub async fn new(broker: Broker) -> anyhow::Result<Self> {
+        let id = generated_id()?;
+        let folder = std::env::temp_dir().join(format!("tidings-verify-{id}"));
+        DirBuilder::new().mode(0o700).create(&folder)?;
+        let address = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?.local_addr()?;
+        let mut node = Self { process: None, address, folder, key: format!("sk_verify_{id}") };
+        fs::write(node.folder.join("tidings.toml"), node.configuration(broker))?;
+        node.start().await?;
+        Ok(node)
+    }
+
+    /// As whom a run asks it.
+    ///
+    /// # Errors
+    ///
+    /// As [`Endpoint::new`].
+    pub fn endpoint(&self) -> anyhow::Result<Endpoint> {
+        Ok(Endpoint::new(Url::parse(&format!("http://{}", self.address))?, Some(&self.key))?)
+    }
+
+    /// Starts it again, at the same address, and waits until it is ready.
+    ///
+    /// # Errors
+    ///
+    /// What it says, if it ends instead.
+    pub async fn start(&mut self) -> anyhow::Result<()> {
+        let log = File::options().create(true).append(true).open(self.folder.join("log"))?;
+        let process = Command::new(std::env::current_exe()?)
+            .args(["serve", "--config", "tidings.toml", "--listen", &self.address.to_string()])
+            .current_dir(&self.folder)
+            // A node of its own: no variable that is meant for another may configure it.
+            .env_clear()
+            .stdin(Stdio::null())
+            .stdout(log.try_clone()?)
+            .stderr(log)
+            .spawn()?;
+        self.process = Some(process);
+        let begun = Instant::now();
+        while !self.is_ready().await {
+            let ended = self.ended()?;
+            if ended || begun.elapsed() > START_MAX {
+                return Err(self.refusal(ended).into());
+            }
+            sleep(LOOK).await;
+        }
+        Ok(())
+    }
+
+    /// `kill -9`.
+    ///
+    /// # Errors
+    ///
+    /// If the system does not let it.
+    pub fn kill(&mut self) -> anyhow::Result<()> {
+        if let Some(mut process) = self.process.take() {
+            process.kill()?;
+            process.wait()?;
+        }
+        Ok(())
+    }
+
+    /// SIGTERM, and its end.
+    ///
+    /// # Errors
+    ///
+    /// If it does not end within 20 seconds.
+    pub async fn terminate(&mut self) -> anyhow::Result<()> {
+        self.signal(Signal::TERM)?;
+        let begun = Instant::now();
+        while !self.ended()? {
+            if begun.elapsed() > END_MAX {
+                return Err(Failure::new(
+                    "the node did not end within 20 seconds of SIGTERM",
+                    "run `tidings serve` and stop it by hand: this is a fault of the server",
+                )
+                .into());
+            }
+            sleep(LOOK).await;
+        }
+        self.process = None;
+        Ok(())
+    }
+
+    /// Lets it stand still.
+    ///
+    /// # Errors
+    ///
+    /// If the system does not let it.
+    pub fn stop(&self) -> anyhow::Result<()> {
+        self.signal(Signal::STOP)
+    }
+
+    /// Lets it go on.
+    ///
+    /// # Errors
+    ///
+    /// If the system does not let it.
+    pub fn go_on(&self) -> anyhow::Result<()> {
+        self.signal(Signal::CONT)
+    }
+
+    fn signal(&self, signal: Signal) -> anyhow::Result<()> {
+        if let Some(process) = &self.process {
+            kill_process(Pid::from_child(process), signal)?;
+        }
+        Ok(())
+    }
+
+    fn ended(&mut self) -> anyhow::Result<bool> {
+        Ok(match &mut self.process {
+            Some(process) => process.try_wait()?.is_some(),
+            None => true,
+        })
+    }
+
+    async fn is_ready(&self) -> bool {
+        let asking = async {
+            let mut socket = TcpStream::connect(self.address).await?;
+            let request = format!("GET /readyz HTTP/1.1\r\nHost: {}\r\n\r\n", self.address);
+            socket.write_all(request.as_bytes()).await?;
+            let mut answer = [0; 12];
+            socket.read_exact(&mut answer).await?;
+            std::io::Result::Ok(&answer == b"HTTP/1.1 200")
+        };
+        timeout(Duration::from_secs(1), asking).await.is_ok_and(|ready| ready.unwrap_or(false))
+    }
+
+    /// The node's own words for why it does not run.
+    fn refusal(&self, ended: bool) -> Failure {
+        let log = fs::read_to_string(self.folder.join("log")).unwrap_or_default();
+        let find =
+            |start: &str| log.lines().rev().find_map(|line| line.strip_prefix(start)).map(str::to_owned);
+        let what = find("error: ").or_else(|| log.lines().last().map(str::to_owned)).unwrap_or_default();
+        let how = if ended { "ended" } else { "was not ready within 20 seconds" };
+        let advice = find("try: ").unwrap_or_else(|| "run `tidings serve` by hand, and give --url".into());
+        Failure::new(format!("the node of this run {how}: {what}"), advice)
+    }
+
+    fn configuration(&self, broker: Broker) -> String {
+        let broker = match broker {
+            Broker::Memory => "kind = \"memory\"",
+            Broker::Disk => "kind = \"disk\"\npath = \"state\"",
+        };
+        let key = &self.key;
+        format!(
+            r#"
+heartbeat = "1s"
+max_lag = "10s"
+shutdown_grace = "2s"
+[broker]
+{broker}
+[auth]
+api_keys = ["{key}"]
+[namespaces.kept]
+delivery = "at-least-once"
+retain = {{ messages = 1000000, age = "24h" }}
+[namespaces.brief]
+delivery = "at-least-once"
+retain = {{ messages = {BRIEF}, age = "24h" }}
+[namespaces.passing]
+delivery = "at-most-once"
+"#
+        )
+    }
+}
+
+impl Drop for Node {
+    fn drop(&mut self) {
+        // It may have ended already; either way there is nothing more to do about it.
+        let _ = self.kill();
+        let _ = fs::remove_dir_all(&self.folder);
+    }
+}

@@ -1,0 +1,98 @@
+//! A proxy on this machine, through which one reader or publisher reaches the node, and on which faults
+//! happen.
+//!
+//! ```text
+//! reader ─► Path ─► Connection ─► node        condition: what is the matter now
+//!             └────────── condition ◄── storm
+//! ```
+//!
+//! A connection holds one buffer for each direction, and what a buffering proxy holds back: all bounded.
+//! What cannot be written is not read.
+
+mod condition;
+mod connection;
+mod pump;
+mod request;
+#[cfg(test)]
+mod tests;
+mod upstream;
+
+use std::net::{Ipv4Addr, SocketAddr};
+use std::sync::Arc;
+
+use tokio::net::TcpListener;
+use tokio::sync::{Semaphore, watch};
+use tokio::task::JoinSet;
+
+pub use condition::{Condition, Cut, Refusal};
+pub use upstream::Upstream;
+
+use super::spoil::Spoiler;
+use connection::Connection;
+
+/// Connections of a path at once; more wait. Frozen ones count until their client leaves.
+const CONNECTIONS_MAX: usize = 64;
+
+/// One way to the node. Its connections end when this is dropped.
+#[derive(Debug)]
+pub struct Path {
+    address: SocketAddr,
+    condition: watch::Sender<Condition>,
+    spoiler: Option<Spoiler>,
+    _accepting: JoinSet<()>,
+}
+
+impl Path {
+    /// Listens on a free port of this machine.
+    ///
+    /// # Errors
+    ///
+    /// If there is none.
+    pub async fn open(upstream: Upstream, spoiler: Option<Spoiler>) -> std::io::Result<Self> {
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?;
+        let address = listener.local_addr()?;
+        let (condition, state) = watch::channel(Condition::default());
+        let mut accepting = JoinSet::new();
+        accepting.spawn(accept(listener, upstream, state, spoiler.clone()));
+        Ok(Self { address, condition, spoiler, _accepting: accepting })
+    }
+
+    /// Where it listens.
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Changes its condition, for connections that are open as for those to come.
+    pub fn change(&self, change: impl FnOnce(&mut Condition)) {
+        self.condition.send_modify(change);
+    }
+
+    /// How many items were spoilt on it.
+    pub fn spoilt(&self) -> u64 {
+        self.spoiler.as_ref().map_or(0, Spoiler::spoilt)
+    }
+}
+
+async fn accept(
+    listener: TcpListener,
+    upstream: Upstream,
+    condition: watch::Receiver<Condition>,
+    spoiler: Option<Spoiler>,
+) {
+    let places = Arc::new(Semaphore::new(CONNECTIONS_MAX));
+    let mut connections = JoinSet::new();
+    loop {
+        let Ok(place) = Arc::clone(&places).acquire_owned().await else { return };
+        while connections.try_join_next().is_some() {}
+        // Without a file left for it, a connection must wait for another to end.
+        let Ok((client, _)) = listener.accept().await else {
+            tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+            continue;
+        };
+        let connection = Connection::new(upstream.clone(), condition.clone(), spoiler.clone());
+        connections.spawn(async move {
+            connection.carry(client).await;
+            drop(place);
+        });
+    }
+}

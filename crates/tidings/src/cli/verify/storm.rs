@@ -1,0 +1,93 @@
+//! Makes the faults of a schedule happen.
+
+use std::time::Duration;
+
+use tokio::time::{Instant, sleep_until};
+
+use super::fault::Fault;
+use super::judge::{Lives, Restart};
+use super::node::Node;
+use super::proxy::{Condition, Cut, Path, Refusal};
+use super::reader::millis;
+use super::schedule::Act;
+
+/// Makes what happens to paths happen, until all is over. All paths are good then.
+pub async fn on_paths(acts: &[Act], paths: &[Path]) {
+    let begun = Instant::now();
+    let mut turns: Vec<(Duration, &Act, bool)> = Vec::new();
+    for act in acts.iter().filter(|act| act.path.is_some()) {
+        turns.extend([(act.at, act, true), (act.at + act.lasts, act, false)]);
+    }
+    turns.sort_by_key(|(at, _, begins)| (*at, *begins));
+    for (at, act, begins) in turns {
+        sleep_until(begun + at).await;
+        let Some(path) = act.path.and_then(|path| paths.get(path)) else { continue };
+        match begins {
+            true => path.change(|condition| apply(act, condition)),
+            false => path.change(Condition::mend),
+        }
+    }
+}
+
+fn apply(act: &Act, condition: &mut Condition) {
+    let (how, is_first_half) = (act.how, act.how < 0.5);
+    // Another bit of the same number.
+    let is_even_quarter = ((how * 4.0) as u32).is_multiple_of(2);
+    match act.fault {
+        Fault::Cut => {
+            condition.cut = Cut { is_reset: is_first_half, is_midway: is_even_quarter };
+            condition.cuts += 1;
+        }
+        Fault::Freeze => condition.freezes += 1,
+        Fault::Delay => condition.delay = Duration::from_millis(50) + Duration::from_millis(350).mul_f64(how),
+        Fault::Throttle => condition.bytes_each_second = Some(300 + (how * 5_000.0) as u32),
+        Fault::NoUpgrade => {
+            condition.refuses_upgrades = Some(if is_first_half { Refusal::Answer } else { Refusal::Close });
+            // So that there is one to refuse.
+            condition.cut = Cut::default();
+            condition.cuts += 1;
+        }
+        Fault::Buffer => {
+            condition.holds_back = true;
+            if is_first_half {
+                condition.cut = Cut::default();
+                condition.cuts += 1;
+            }
+        }
+        Fault::Kill | Fault::Restart | Fault::Stall => {}
+    }
+}
+
+/// Makes what happens to the node happen; it runs when all is over. Notes in `lives` when it ended, in time since `began`.
+///
+/// # Errors
+///
+/// If it does not start again.
+pub async fn on_node(acts: &[Act], node: &mut Node, began: Instant, lives: &mut Lives) -> anyhow::Result<()> {
+    let begun = Instant::now();
+    for act in acts.iter().filter(|act| act.path.is_none()) {
+        sleep_until(begun + act.at).await;
+        match act.fault {
+            Fault::Kill | Fault::Restart => {
+                // Noted before, since a reader may be told before it is over.
+                let told_ms = millis(began.elapsed());
+                lives.restarts.push(Restart { told_ms, gone_ms: u32::MAX });
+                match act.fault {
+                    Fault::Kill => node.kill()?,
+                    _ => node.terminate().await?,
+                }
+                let gone_ms = millis(began.elapsed());
+                lives.restarts.last_mut().into_iter().for_each(|restart| restart.gone_ms = gone_ms);
+                sleep_until(Instant::now() + act.lasts).await;
+                node.start().await?;
+            }
+            Fault::Stall => {
+                node.stop()?;
+                sleep_until(Instant::now() + act.lasts).await;
+                node.go_on()?;
+            }
+            _ => {}
+        }
+    }
+    Ok(())
+}
