@@ -1,5 +1,6 @@
 //! The command line: one file a command.
 
+mod acks;
 mod bench;
 mod check;
 mod error;

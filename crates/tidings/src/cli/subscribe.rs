@@ -6,6 +6,7 @@ use std::time::Duration;
 use anstyle::{AnsiColor, Style};
 use clap::ValueEnum;
 
+use super::acks::Acks;
 use super::error::Failure;
 use super::target::{Target, block_on};
 use crate::client::{self, Gap, Item, Message, Rate, Reader, Start, Status, Subscription, Timing, Transport};
@@ -21,6 +22,7 @@ Examples:
   tidings subscribe orders:42 orders:43 --after earliest --limit 10 | jq .data
   tidings subscribe chat:lobby --last 20 --transport sse --url https://tidings.example.com
   tidings subscribe prices:all --max-rate 10 --conflate
+  tidings subscribe jobs:mail --consumer mailer | ./send
   tidings subscribe orders:{1..500} --transport session")]
 pub struct Args {
     /// The channels, all on one connection: at most 100, but with `--transport session` as many as
@@ -38,6 +40,10 @@ pub struct Args {
     /// Begin with the N newest messages of each channel.
     #[arg(long, value_name = "N", conflicts_with = "after")]
     last: Option<u32>,
+    /// Read as a durable consumer: go on after what this one was given before, and acknowledge what is printed.
+    /// One that is new begins where `--after` or `--last` says.
+    #[arg(long, value_name = "NAME")]
+    consumer: Option<String>,
     /// End after N messages, counted over all reconnects.
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
     limit: Option<u64>,
@@ -96,6 +102,7 @@ pub fn run(args: Args) -> anyhow::Result<()> {
     let subscription = Subscription {
         channels: args.channels,
         start,
+        consumer: args.consumer.clone(),
         transport,
         limit: args.limit,
         rate: args.max_rate.map(|per_second| Rate { per_second, conflate: args.conflate }),
@@ -103,32 +110,49 @@ pub fn run(args: Args) -> anyhow::Result<()> {
     };
     let mut printer = Printer::new(args.verbose);
     block_on(async {
+        let mut acks = args.consumer.map(|consumer| Acks::new(endpoint.clone(), consumer));
         let mut reader = Reader::new(endpoint, subscription);
-        let interrupt = tokio::signal::ctrl_c();
-        tokio::pin!(interrupt);
-        loop {
-            let item = tokio::select! {
-                biased;
-                interrupt = &mut interrupt => {
-                    interrupt?;
-                    break;
-                }
-                item = next(&mut reader) => match item? {
-                    Some(item) => item,
-                    None => break,
-                },
-            };
-            match printer.print(&item) {
-                Ok(()) if matches!(item, Item::End) => break,
-                Ok(()) => {}
-                // Who reads has had enough: `| head` is no failure.
-                Err(error) if error.kind() == io::ErrorKind::BrokenPipe => break,
-                Err(error) => return Err(anyhow::Error::new(error).context("cannot write the messages")),
-            }
-        }
+        follow(&mut reader, &mut printer, acks.as_mut()).await?;
         reader.close().await;
-        Ok(())
+        match acks {
+            Some(acks) => Ok(acks.finish().await?),
+            None => Ok(()),
+        }
     })
+}
+
+/// Prints all that comes, until there is a reason to end.
+async fn follow(
+    reader: &mut Reader,
+    printer: &mut Printer,
+    mut acks: Option<&mut Acks>,
+) -> anyhow::Result<()> {
+    let interrupt = tokio::signal::ctrl_c();
+    tokio::pin!(interrupt);
+    loop {
+        let refused = async {
+            match &mut acks {
+                Some(acks) => acks.refused().await,
+                None => std::future::pending().await,
+            }
+        };
+        let item = tokio::select! {
+            biased;
+            interrupt = &mut interrupt => return Ok(interrupt?),
+            error = refused => return Err(error.into()),
+            item = next(reader) => match item? {
+                Some(item) => item,
+                None => return Ok(()),
+            },
+        };
+        match printer.print(&item) {
+            Ok(()) if matches!(item, Item::End) => return Ok(()),
+            Ok(()) => acks.iter().for_each(|acks| acks.printed(&item)),
+            // Who reads has had enough: `| head` is no failure.
+            Err(error) if error.kind() == io::ErrorKind::BrokenPipe => return Ok(()),
+            Err(error) => return Err(anyhow::Error::new(error).context("cannot write the messages")),
+        }
+    }
 }
 
 /// A rate that the server takes.

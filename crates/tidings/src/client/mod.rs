@@ -16,6 +16,7 @@
 //! and the cursors of what has come since the place to resume from. How fast a caller asks is how fast the wire is read.
 
 mod backoff;
+mod consumer;
 mod endpoint;
 mod error;
 mod event_stream;
@@ -42,6 +43,7 @@ mod ws;
 use std::time::Duration;
 
 pub use backoff::Backoff;
+pub use consumer::acknowledge;
 pub use endpoint::Endpoint;
 pub(crate) use endpoint::with_roots;
 pub(crate) use error::Cut;

@@ -51,6 +51,8 @@ pub(crate) struct Position {
     /// Whether its one channel is read by the channel's own URL.
     is_alone: bool,
     start: Start,
+    /// The durable consumer whose place counts as long as there is no cursor here.
+    consumer: Option<String>,
     rate: Option<Rate>,
     /// For all channels, as the server gave it.
     composite: Option<String>,
@@ -59,12 +61,14 @@ pub(crate) struct Position {
 }
 
 /// Where a read is to begin, as a query or a request says it.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 pub(crate) struct Place<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) after: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) last: Option<u32>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) consumer: Option<&'a str>,
 }
 
 impl Position {
@@ -76,7 +80,12 @@ impl Position {
             Start::After(cursor) if channels.len() == 1 => Some(cursor.clone()),
             _ => None,
         };
-        Self { channels, is_alone: false, start, rate, composite, places: HashMap::new() }
+        Self { channels, is_alone: false, start, consumer: None, rate, composite, places: HashMap::new() }
+    }
+
+    /// The same, of a durable consumer: the first read begins where that one is.
+    pub(super) fn of_consumer(self, consumer: Option<String>) -> Self {
+        Self { consumer, ..self }
     }
 
     /// Of one channel, to be read by its own URL and not by that of several. (A session has but one.)
@@ -100,12 +109,15 @@ impl Position {
             query.append_pair("channel", channel);
         }
         let cursor = self.cursor();
-        let Place { after, last } = cursor.as_deref().map_or_else(|| self.start.place(), Place::after);
+        let Place { after, last, consumer } = cursor.as_deref().map_or_else(|| self.first(), Place::after);
         if let Some(after) = after {
             query.append_pair("after", after);
         }
         if let Some(last) = last {
             query.append_pair("last", &last.to_string());
+        }
+        if let Some(consumer) = consumer {
+            query.append_pair("consumer", consumer);
         }
         if let Some(rate) = self.rate {
             query.append_pair("max_rate", &rate.per_second.to_string());
@@ -121,8 +133,13 @@ impl Position {
     pub(crate) fn place(&self, channel: &str) -> Place<'_> {
         match self.places.get(channel).or(self.composite.as_ref()) {
             Some(cursor) => Place::after(cursor),
-            None => self.start.place(),
+            None => self.first(),
         }
+    }
+
+    /// Where the first read begins.
+    fn first(&self) -> Place<'_> {
+        Place { consumer: self.consumer.as_deref(), ..self.start.place() }
     }
 
     /// How fast the messages of each channel are to come.
@@ -210,14 +227,14 @@ impl Start {
             Self::After(cursor) => Place::after(cursor),
             Self::Latest => Place::after("latest"),
             Self::Earliest => Place::after("earliest"),
-            Self::Last(count) => Place { after: None, last: Some(*count) },
+            Self::Last(count) => Place { last: Some(*count), ..Place::default() },
         }
     }
 }
 
 impl<'a> Place<'a> {
     fn after(cursor: &'a str) -> Self {
-        Self { after: Some(cursor), last: None }
+        Self { after: Some(cursor), ..Self::default() }
     }
 }
 
@@ -272,6 +289,19 @@ mod tests {
         let said = |position: &Position| serde_json::to_string(&position.rate()).unwrap();
         assert_eq!(said(&slow), r#"{"max_rate":0.5}"#);
         assert_eq!(said(&newest), r#"{"max_rate":10.0,"conflate":"key"}"#);
+    }
+
+    #[test]
+    fn a_consumer_counts_until_there_is_a_cursor() {
+        let mut one = position(&["a"], Start::Earliest).of_consumer(Some("phone".into()));
+        assert_eq!(query(&one), "channel=a&after=earliest&consumer=phone");
+        assert_eq!(
+            serde_json::to_string(&one.place("a")).unwrap(),
+            r#"{"after":"earliest","consumer":"phone"}"#
+        );
+        one.passed("a", "a1");
+        assert_eq!(query(&one), "channel=a&after=a1");
+        assert_eq!(serde_json::to_string(&one.place("a")).unwrap(), r#"{"after":"a1"}"#);
     }
 
     #[test]

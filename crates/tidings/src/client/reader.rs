@@ -20,6 +20,9 @@ pub struct Subscription {
     pub channels: Vec<String>,
     /// Where to begin.
     pub start: Start,
+    /// The durable consumer that reads: where it is beats `start`. To acknowledge is the caller's part, with
+    /// [`acknowledge`](super::acknowledge).
+    pub consumer: Option<String>,
     /// The one transport to use; `None` tries [`Transport::LADDER`] and keeps the one that works.
     pub transport: Option<Transport>,
     /// How many messages to give, over all connections; `None` for no end.
@@ -37,6 +40,7 @@ impl Subscription {
         Self {
             channels: vec![channel.into()],
             start: Start::Latest,
+            consumer: None,
             transport: None,
             limit: None,
             rate: None,
@@ -72,10 +76,10 @@ enum State {
 impl Reader {
     /// A reader that has not connected yet.
     pub fn new(endpoint: Endpoint, subscription: Subscription) -> Self {
-        let Subscription { channels, start, transport, limit, rate, timing } = subscription;
+        let Subscription { channels, start, consumer, transport, limit, rate, timing } = subscription;
         Self {
             endpoint,
-            position: Position::new(channels, start, rate),
+            position: Position::new(channels, start, rate).of_consumer(consumer),
             seen: Seen::default(),
             ladder: Ladder::new(transport),
             backoff: Backoff::new(&timing),

@@ -25,6 +25,7 @@ fn subscription(channels: &[&str], transport: Option<Transport>, limit: u64) -> 
     Subscription {
         channels: channels.iter().map(|channel| (*channel).to_owned()).collect(),
         start: Start::Earliest,
+        consumer: None,
         transport,
         limit: Some(limit),
         rate: None,
