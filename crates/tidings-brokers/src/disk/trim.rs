@@ -109,7 +109,7 @@ impl Sweep {
     fn look(&mut self, store: &Connection, now_ms: u64) -> Result<Vec<String>, BrokerError> {
         let next = "SELECT id, name, age_ms, lost > trimmed,
                     (SELECT time_ms FROM messages WHERE channel = id ORDER BY offset LIMIT 1),
-                    ttl_ms + written_ms <= ?3 FROM channels WHERE id > ? ORDER BY id LIMIT ?";
+                    ttl_ms + written_ms <= ?3 FROM channels WHERE id > ?1 ORDER BY id LIMIT ?2";
         let mut next = store.prepare_cached(next).map_err(failed)?;
         let most = i64::try_from(CHANNELS).unwrap_or(i64::MAX);
         let mut rows = next.query(params![self.at, most, now_ms.cast_signed()]).map_err(failed)?;
