@@ -12,7 +12,7 @@ use axum::extract::{RawPathParams, State};
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
 use axum::routing::any;
-use http::header::{CONNECTION, HOST, HeaderMap};
+use http::header::{CONNECTION, HOST, HeaderMap, UPGRADE};
 use http::{Method, StatusCode, Version};
 use tidings_core::log::Start;
 use tidings_core::{Channel, Code, Consumer, Cursor, Error, Result, Session};
@@ -63,7 +63,11 @@ pub fn shared(router: Router, entrance: &Entrance) -> Router {
         .layer(middleware::from_fn_with_state(entrance.clone(), around))
 }
 
-async fn around(State(doors): State<Arc<Doors>>, request: http::Request<Body>, next: Next) -> Response {
+async fn around(State(doors): State<Arc<Doors>>, mut request: http::Request<Body>, next: Next) -> Response {
+    if request.version() == Version::HTTP_10 {
+        // RFC 9110 section 7.8.
+        request.headers_mut().remove(UPGRADE);
+    }
     let origin = request.headers().get(http::header::ORIGIN).cloned();
     let mut response = if let Some(refused) = request.extensions().get::<Refused>() {
         Problem::from(refused.error()).into_response()

@@ -1,5 +1,6 @@
 //! The `tidings` binary as a library, so that its tests can start a node.
 
+pub mod advise;
 pub mod cli;
 pub mod client;
 pub mod config;

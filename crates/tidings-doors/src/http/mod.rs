@@ -56,7 +56,8 @@ impl Transport {
     }
 }
 
-fn is_upgrade(headers: &HeaderMap) -> bool {
+/// Whether a request asks for a WebSocket (RFC 6455 section 4.2.1).
+pub(crate) fn is_upgrade(headers: &HeaderMap) -> bool {
     has_token(headers, UPGRADE, "websocket") && has_token(headers, CONNECTION, "upgrade")
 }
 

@@ -9,6 +9,7 @@ use http::header::{
 use sha1::{Digest, Sha1};
 use tidings_core::{Code, Error, Result};
 
+use crate::http::is_upgrade;
 use crate::http::problem::Problem;
 
 use super::deflate::Deflate;
@@ -23,6 +24,11 @@ pub(super) fn accept(headers: &HeaderMap, may_deflate: bool) -> Result<(HeaderMa
     if has_body || headers.contains_key(TRANSFER_ENCODING) {
         // It would be read as frames.
         return Err(Error::new(Code::BadFrame, "a request for an upgrade has no body"));
+    }
+    if !is_upgrade(headers) {
+        let missing = "the request lacks `Upgrade: websocket` or `Connection: Upgrade`, which a proxy may have taken \
+                       away: see docs/proxies.md";
+        return Err(Error::new(Code::BadFrame, missing));
     }
     let version = headers.get(SEC_WEBSOCKET_VERSION).map(HeaderValue::as_bytes);
     if version != Some(b"13") {
@@ -60,10 +66,26 @@ mod tests {
     #[test]
     fn the_example_of_the_rfc() {
         let mut headers = HeaderMap::new();
+        headers.insert(UPGRADE, HeaderValue::from_static("WebSocket"));
+        headers.insert(CONNECTION, HeaderValue::from_static("keep-alive, upgrade"));
         headers.insert(SEC_WEBSOCKET_VERSION, HeaderValue::from_static("13"));
         headers.insert(SEC_WEBSOCKET_KEY, HeaderValue::from_static("dGhlIHNhbXBsZSBub25jZQ=="));
         assert_eq!(accept(&headers, false).unwrap().0[SEC_WEBSOCKET_ACCEPT], "s3pPLMBiTxaQ9kYGzzhZRbK+xOo=");
         headers.insert(SEC_WEBSOCKET_KEY, HeaderValue::from_static("dGhl"));
         assert!(accept(&headers, false).is_err());
+    }
+
+    #[test]
+    fn what_a_proxy_has_taken_away_is_missed() {
+        for name in [UPGRADE, CONNECTION] {
+            let mut headers = HeaderMap::new();
+            headers.insert(UPGRADE, HeaderValue::from_static("websocket"));
+            headers.insert(CONNECTION, HeaderValue::from_static("Upgrade"));
+            headers.insert(SEC_WEBSOCKET_VERSION, HeaderValue::from_static("13"));
+            headers.insert(SEC_WEBSOCKET_KEY, HeaderValue::from_static("dGhlIHNhbXBsZSBub25jZQ=="));
+            assert!(accept(&headers, false).is_ok());
+            headers.remove(name);
+            assert_eq!(accept(&headers, false).unwrap_err().code, Code::BadFrame);
+        }
     }
 }

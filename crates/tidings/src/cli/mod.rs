@@ -1,6 +1,7 @@
 //! The command line: one file a command.
 
 mod acks;
+mod advise;
 mod bench;
 mod check;
 mod error;
@@ -47,6 +48,8 @@ enum Command {
     Bench(bench::Args),
     /// Prove the guarantees of a node, under faults.
     Verify(verify::Args),
+    /// Choose a transport and a guarantee, and see what they cost.
+    Advise(advise::Args),
 }
 
 /// Runs the command that the arguments name. A failure is a line on standard error that says what
@@ -61,6 +64,7 @@ pub fn main() -> ExitCode {
         Command::Check(args) => check::run(args),
         Command::Bench(args) => bench::run(args),
         Command::Verify(args) => verify::run(args),
+        Command::Advise(args) => advise::run(args),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,

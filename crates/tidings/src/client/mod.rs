@@ -49,6 +49,7 @@ pub(crate) use endpoint::with_roots;
 pub(crate) use error::Cut;
 pub use error::{Error, Problem};
 pub use event_stream::{Block, Parser, TooLong};
+pub(crate) use item::Greeting;
 pub use item::{Gap, Item, Message, Parts, Status};
 pub(crate) use link::{Event, Link};
 pub(crate) use position::Position;

@@ -84,6 +84,17 @@ async fn a_refusal_is_a_plain_reply() {
         reply.problem(400, "bad-frame");
         assert_eq!(reply.header("sec-websocket-version"), "13");
     }
+    // A session is only ever a WebSocket; what a proxy has taken away of the handshake is missed.
+    for (from, to) in
+        [("Upgrade: websocket\r\n", ""), ("Connection: Upgrade\r\n", ""), ("HTTP/1.1", "HTTP/1.0")]
+    {
+        let mut raw = node.raw().await;
+        let request = upgrade("/v1/connect");
+        assert!(request.contains(from), "{request}");
+        raw.send(request.replace(from, to)).await;
+        let problem = raw.reply("GET").await.problem(400, "bad-frame");
+        assert!(problem["detail"].as_str().unwrap().contains("docs/proxies.md"));
+    }
 }
 
 /// F40.
