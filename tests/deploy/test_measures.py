@@ -100,6 +100,7 @@ class Running:
         listen = self.prometheus.removeprefix("http://")
         flags = ["--config.file=prometheus.yml", "--storage.tsdb.path=tsdb", f"--web.listen-address={listen}"]
         self.start([PROMETHEUS, *flags], {})
+        until("Prometheus is ready", lambda: "is Ready" in get(f"{self.prometheus}/-/ready"))
 
     def ask(self, query):
         """What Prometheus answers to a query."""
@@ -157,11 +158,8 @@ class Measures(unittest.TestCase):
         end = time.monotonic() + 40
         while time.monotonic() < end:
             self.running.publish()
-            try:
-                if self.running.ask(count):
-                    break
-            except OSError:
-                pass
+            if self.running.ask(count):
+                break
         for name, query in panels.dashboard_queries():
             with self.subTest(name):
                 self.assertTrue(self.running.ask(query), query)
