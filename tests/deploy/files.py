@@ -56,7 +56,7 @@ def compose(name):
     program = os.environ["COMPOSE"]
     environment = {name: EXAMPLE[name] for name in names(DEPLOY / "compose/.env.example")}
     command = [program, str(DEPLOY / f"compose/{name}.yaml")]
-    return json.loads(subprocess.run(command, env=environment, check=True, capture_output=True).stdout)
+    return json.loads(subprocess.run(command, env=environment, check=True, stdout=subprocess.PIPE).stdout)
 
 
 def kubernetes(name):
