@@ -1,6 +1,6 @@
 # The commands of this project; each is one line that you could type yourself.
 .DEFAULT_GOAL := help
-.PHONY: help run test outside prove bench fmt lint clean
+.PHONY: help run test outside prove bench deploy fmt lint clean
 
 help: ## what there is
 	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 10
@@ -25,6 +25,10 @@ prove: ## the long proofs; results go to proofs/
 
 bench: ## fan-out beside a bare epoll loop
 	cargo run --release -- bench fanout --pairs 5
+
+deploy: ## lint deploy/ by its own tools, against a debug build
+	CARGO_TARGET_DIR=target cargo build --package tidings
+	scripts/lint-deploy target/debug/tidings
 
 fmt: ## format the Rust code
 	cargo fmt --all
