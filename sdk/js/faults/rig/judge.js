@@ -35,22 +35,28 @@ export function words({ lost, twice, early, strange, good }) {
 const LATE_MS = 500;
 
 /**
- * How long after `from` (of Date.now()) the first message came, and the first that came in time; null where none did.
- * `silenceMs` is the longest time without a message while some were published.
+ * How fast it recovered. `firstMs` and `caughtUpMs` are from `overAt` (of Date.now()) to the first message, and
+ * to the first that came in time; null where none did. For a fault without an end (`overAt` null), `firstMs` is
+ * the longest time without a message since it began. `silenceMs` is that of the whole time.
  */
-export function pace(deliveries, acknowledged, from) {
+export function pace(deliveries, acknowledged, faultAt, overAt) {
   const lag = ({ n, at }) => at - (acknowledged[n] ?? at);
-  const since = deliveries.filter(({ at }) => at >= from);
-  const first = since[0];
-  const intime = since.find((delivery) => lag(delivery) <= LATE_MS);
-  let silenceMs = 0;
-  for (let i = 1; i < deliveries.length; i++) silenceMs = Math.max(silenceMs, deliveries[i].at - deliveries[i - 1].at);
+  const after = (when) => deliveries.filter(({ at }) => at >= when);
   const lags = deliveries.map(lag).sort((a, b) => a - b);
-  return {
-    firstMs: first ? first.at - from : null,
-    caughtUpMs: intime ? intime.at - from : null,
-    silenceMs,
-    lagP50Ms: lags[lags.length >> 1] ?? null,
-    lagMaxMs: lags.at(-1) ?? null,
-  };
+  const faults = { silenceMs: longest(deliveries), lagP50Ms: lags[lags.length >> 1] ?? null, lagMaxMs: lags.at(-1) ?? null };
+  if (overAt === null) {
+    const since = deliveries.findLastIndex(({ at }) => at < faultAt);
+    return { firstMs: longest(deliveries.slice(Math.max(0, since))), caughtUpMs: null, ...faults };
+  }
+  const since = after(overAt);
+  const inTime = since.find((delivery) => lag(delivery) <= LATE_MS);
+  // Where the publisher was done by then, all that is left is late.
+  const caughtUp = inTime ?? since.at(-1);
+  return { firstMs: since[0] ? since[0].at - overAt : null, caughtUpMs: caughtUp ? caughtUp.at - overAt : null, ...faults };
+}
+
+function longest(deliveries) {
+  let ms = 0;
+  for (let i = 1; i < deliveries.length; i++) ms = Math.max(ms, deliveries[i].at - deliveries[i - 1].at);
+  return ms;
 }

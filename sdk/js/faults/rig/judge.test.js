@@ -26,6 +26,7 @@ test('one that comes again later is twice, and not out of order', () => {
 
 test('the time to recover is to the first message, and to the first in time', () => {
   const deliveries = [{ n: 1, at: 100 }, { n: 2, at: 3_000 }, { n: 3, at: 3_100 }];
-  const { firstMs, caughtUpMs, silenceMs } = pace(deliveries, [0, 90, 200, 3_050], 1_000);
+  const { firstMs, caughtUpMs, silenceMs } = pace(deliveries, [0, 90, 200, 3_050], 500, 1_000);
   assert.deepEqual([firstMs, caughtUpMs, silenceMs], [2_000, 2_100, 2_900]);
+  assert.equal(pace(deliveries, [0, 90, 200, 3_050], 500, null).firstMs, 2_900);
 });

@@ -21,7 +21,7 @@ export async function run(browser, scenario, how) {
   }
 }
 
-const seconds = (ms) => (ms === null ? 'never' : `${(ms / 1_000).toFixed(2)} s`);
+const seconds = (ms) => (ms === null ? '–' : `${(ms / 1_000).toFixed(2)} s`);
 
 /** A line for each page of each outcome. */
 export function table(outcomes) {

@@ -117,8 +117,8 @@ export class World {
   #result(page, { deliveries, states, gaps, errors }) {
     const first = this.scenario.after === 'latest' ? (deliveries[0]?.n ?? 1) : 1;
     const verdict = judge(deliveries, first, this.publisher.count);
-    const from = this.overAt ?? this.faultAt ?? this.publisher.acknowledged[0];
-    return { page, verdict, words: words(verdict), ...pace(deliveries, this.publisher.acknowledged, from), walked: walked(states), states, gaps, errors, deliveries };
+    const faultAt = this.faultAt ?? this.publisher.acknowledged[0];
+    return { page, verdict, words: words(verdict), ...pace(deliveries, this.publisher.acknowledged, faultAt, this.overAt), walked: walked(states), states, gaps, errors, deliveries };
   }
 
   async close() {
