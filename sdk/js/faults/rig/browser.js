@@ -12,6 +12,8 @@ const ARGS = [
   '--disable-component-update', '--disable-sync',
 ];
 
+launch.ARGS = ARGS;
+
 export function launch(options = {}) {
   if (!executablePath) throw new Error('no Chromium found; install it, or name it with CHROMIUM=/path/to/chromium');
   return chromium.launch({ executablePath, headless: true, args: ARGS, ...options });

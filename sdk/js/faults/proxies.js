@@ -1,0 +1,89 @@
+// The node behind Debian's nginx and HAProxy: what passes, and what the SDK makes of it.
+//
+//   IDLE_S=70      how long a connection is idle before it must still deliver
+//   LADDER=no      the facts alone, without the SDK
+//   ONLY=word      those with the word in their name
+
+import assert from 'node:assert/strict';
+import { existsSync } from 'node:fs';
+import { join } from 'node:path';
+import { after, before, describe, test } from 'node:test';
+import { FACTS } from './proxies/facts.js';
+import { ladder } from './proxies/ladder.js';
+import { SETUPS, missing, start } from './proxies/setups.js';
+import { launch } from './rig/browser.js';
+import { Node } from './rig/node.js';
+import { SDK_DIST, serve } from './rig/statics.js';
+
+const idleMs = Number(process.env.IDLE_S ?? 70) * 1_000;
+const withLadder = process.env.LADDER !== 'no' && existsSync(join(SDK_DIST, 'tidings.js'));
+const skip = missing.length > 0 && `SKIP: ${missing.join(', ')} is missing; scripts/setup-tests installs it`;
+const chosen = SETUPS.filter(({ name }) => name.includes(process.env.ONLY ?? ''));
+
+describe('behind a proxy', { concurrency: 64, skip }, () => {
+  const seen = new Map(chosen.map((setup) => [setup, { facts: {}, ladder: null }]));
+  const browsers = {};
+  let node;
+  let statics;
+
+  before(async () => {
+    node = await Node.start();
+    statics = await serve();
+    if (!withLadder) return;
+    browsers[1] = await launch({ args: [...launch.ARGS, '--disable-http2'] });
+    browsers[2] = await launch();
+  });
+  after(async () => {
+    for (const browser of Object.values(browsers)) await browser.close();
+    statics.close();
+    await node.stop();
+    show(seen);
+  });
+
+  for (const setup of chosen) {
+    test(setup.name, { timeout: 200_000 }, async () => {
+      const proxy = await start(setup, node.url);
+      try {
+        const channel = `open:${setup.name.replace(/[^a-z0-9]+/gi, '-')}`;
+        const what = { ...setup, url: proxy.url, node: node.url, statics: statics.url, channel, idleMs };
+        const { facts } = seen.get(setup);
+        const measured = Promise.all(Object.entries(FACTS).map(async ([name, measure]) => {
+          facts[name] = await measure(what).catch((error) => `failed: ${error.message}`);
+        }));
+        if (withLadder) seen.get(setup).ladder = await ladder(browsers[setup.http], { ...what, channel: `${channel}-ladder` });
+        await measured;
+        expect(setup, seen.get(setup));
+      } finally {
+        await proxy.stop();
+      }
+    });
+  }
+});
+
+/** What docs/proxies.md says, and what must hold of every setup. */
+function expect({ kind, proxy }, { facts, ladder: climbed }) {
+  assert.equal(facts.poll, '200');
+  assert.match(facts.SSE, /first bytes \d{1,3} ms, a message \d{1,3} ms, after \d+ s idle \d+ ms/);
+  if (kind === 'tuned') {
+    assert.match(facts.WebSocket, /after \d+ s idle \d+ ms/);
+    assert.match(facts['long-poll'], /: 200 /);
+    assert.match(facts['streaming publish'], /^as it arrives, 200/);
+    assert.equal(facts['a batch of 2 MB'], '200');
+  } else if (proxy === 'nginx') {
+    assert.match(facts.WebSocket, /Unexpected server response/);
+  }
+  if (!climbed) return;
+  assert.deepEqual(climbed.got, [1, 2]);
+  assert.equal(climbed.transport, kind === 'stock' && proxy === 'nginx' ? 'sse' : 'ws');
+  assert.equal(climbed.idleChanges, 0, 'an idle connection should stay');
+}
+
+function show(seen) {
+  for (const [setup, { facts, ladder: climbed }] of seen) {
+    console.log(`\n${setup.name}${setup.tls ? ', TLS' : ''}`);
+    for (const name of Object.keys(FACTS)) console.log(`  ${name.padEnd(22)} ${facts[name]}`);
+    if (climbed) {
+      console.log(`  ${'the SDK'.padEnd(22)} ${climbed.walked}; first message ${climbed.firstMs} ms after the page was asked for; after the idle time ${climbed.idleChanges} changes, a message ${climbed.messageMs} ms`);
+    }
+  }
+}
