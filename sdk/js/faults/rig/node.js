@@ -15,7 +15,7 @@ const BINARY = process.env.TIDINGS_BIN ?? fileURLToPath(new URL('../../../../tar
 const READY_WITHIN_MS = 10_000;
 
 // `open` may be read by anybody, and written by whoever has a token; `fleeting` promises less.
-const configuration = (port, broker) => `
+const configuration = (port, broker, more) => `
 listen = "127.0.0.1:${port}"
 [broker]
 kind = "${broker}"
@@ -36,6 +36,7 @@ subscribe = "public"
 [namespaces.fleeting]
 delivery = "at-most-once"
 subscribe = "public"
+${more}
 `;
 
 const base64url = (value) => Buffer.from(value).toString('base64url');
@@ -43,7 +44,7 @@ const base64url = (value) => Buffer.from(value).toString('base64url');
 /** A token for `user`, good for `ttlSeconds`. */
 export function token(user, ttlSeconds = 3_600) {
   const now = Math.floor(Date.now() / 1_000);
-  const claims = { sub: user, iat: now, exp: now + ttlSeconds, tidings: { subscribe: ['open:*'], publish: ['open:*'] } };
+  const claims = { sub: user, iat: now, exp: now + ttlSeconds, tidings: { subscribe: ['open:*'], publish: ['open:*'], info: { name: user } } };
   const signed = `${base64url(JSON.stringify({ alg: 'HS256', typ: 'JWT' }))}.${base64url(JSON.stringify(claims))}`;
   return `${signed}.${createHmac('sha256', HMAC_SECRET).update(signed).digest('base64url')}`;
 }
@@ -66,13 +67,13 @@ export class Node {
   #process = null;
   #ended = null;
 
-  /** `broker` is 'memory' or 'disk'. */
-  static async start({ broker = 'memory' } = {}) {
+  /** `broker` is 'memory' or 'disk'; `more` is further TOML. */
+  static async start({ broker = 'memory', more = '' } = {}) {
     if (!existsSync(BINARY)) throw new Error(`no binary of the node at ${BINARY}: build it, or name it with TIDINGS_BIN`);
     const node = new Node();
     node.folder = mkdtempSync(join(tmpdir(), 'tidings-faults-'));
     node.port = await freePort();
-    writeFileSync(join(node.folder, 'tidings.toml'), configuration(node.port, broker));
+    writeFileSync(join(node.folder, 'tidings.toml'), configuration(node.port, broker, more));
     await node.up();
     return node;
   }

@@ -40,7 +40,7 @@ export class World {
   static async make(browser, scenario, { dist, options = {} } = {}) {
     const world = new World();
     Object.assign(world, { scenario, browser });
-    world.node = await Node.start({ broker: scenario.broker });
+    world.node = await Node.start({ broker: scenario.broker, more: scenario.more });
     world.proxy = await FaultProxy.start(world.node.url);
     world.statics = await serve(dist);
     world.channel = `${scenario.namespace ?? 'open'}:${randomUUID().slice(0, 8)}`;
