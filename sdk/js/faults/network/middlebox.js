@@ -19,8 +19,9 @@ export class Middlebox {
   cutAfterMs = 0;
   /** How many of each kind came. */
   seen = { requests: 0, upgrades: 0, streams: 0, polls: 0 };
-  /** WebSockets that are open now. */
+  /** WebSockets, and event streams, that are open now. */
   tunnels = new Set();
+  streams = new Set();
   #agent = new http.Agent({ keepAlive: true });
   #server;
 
@@ -42,8 +43,11 @@ export class Middlebox {
 
   #request(request, response) {
     this.seen.requests++;
-    if (/text\/event-stream/.test(request.headers.accept ?? '')) this.seen.streams++;
-    else if (request.method === 'GET') this.seen.polls++;
+    if (/text\/event-stream/.test(request.headers.accept ?? '')) {
+      this.seen.streams++;
+      this.streams.add(response);
+      response.on('close', () => this.streams.delete(response));
+    } else if (request.method === 'GET') this.seen.polls++;
     const { host, port } = this.target;
     const onward = http.request({ host, port, method: request.method, path: request.url, headers: request.headers, agent: this.#agent });
     const passage = new Passage(this, response, onward);

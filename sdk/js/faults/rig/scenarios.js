@@ -180,6 +180,55 @@ export const SCENARIOS = [
     },
   },
   {
+    name: 'the leading tab reloaded, three times', pages: 3, oneConnection: true, keep: true,
+    async during(world) {
+      for (let i = 1; i <= 3; i++) {
+        await part(world, 0.2 * i);
+        world.fault();
+        await (await world.leader()).reload();
+      }
+    },
+  },
+  {
+    name: 'the leading tab crashes', pages: 3, oneConnection: true,
+    async during(world) {
+      await begin(world);
+      const leader = await world.leader();
+      world.fault();
+      world.pages.splice(world.pages.indexOf(leader), 1);
+      const crash = await world.context.newCDPSession(leader);
+      crash.send('Page.crash').catch(() => {}); // nobody is left to answer
+    },
+  },
+  {
+    name: 'eight tabs over SSE, of six connections', pages: 8, transports: ['sse'], oneConnection: true, rate: 100, count: 1_000,
+    async during(world) {
+      await begin(world);
+      const leader = await world.leader();
+      world.fault();
+      world.pages.splice(world.pages.indexOf(leader), 1);
+      await leader.close();
+    },
+  },
+  {
+    name: 'three tabs, cut every 700 ms', pages: 3, oneConnection: true, settleMs: 60_000,
+    async during(world) {
+      await begin(world);
+      world.fault();
+      world.proxy.wire.cutEvery(700);
+      await part(world, 1);
+    },
+    finally: (world) => world.proxy.wire.cutNoMore(),
+  },
+  {
+    name: 'three tabs that share nothing', pages: 3, options: { shareTabs: false }, connections: 3,
+    async during(world) {
+      await begin(world);
+      world.fault();
+      world.proxy.wire.cut();
+    },
+  },
+  {
     name: 'the leading tab freezes', pages: 2, settleMs: 60_000,
     // The frozen one is let go at the end: it must then have all, too.
     async during(world) {
@@ -234,7 +283,7 @@ export const SCENARIOS = [
 ];
 
 /** What must hold of an outcome, beside what it prints. */
-export function expect(scenario, { results, complaints }) {
+export function expect(scenario, { results, complaints, connections }) {
   assert.deepEqual(complaints, [], 'the page complained');
   for (const { words, verdict, walked, gaps } of results) {
     if (scenario.allows === 'gap') {
@@ -246,4 +295,6 @@ export function expect(scenario, { results, complaints }) {
     }
     if (scenario.walks) assert.match(walked.replace(/[×@][\d.]+/g, ''), scenario.walks);
   }
+  const streams = scenario.oneConnection ? 1 : scenario.connections;
+  if (streams) assert.equal(connections, streams, 'connections of all tabs together');
 }

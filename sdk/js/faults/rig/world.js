@@ -36,6 +36,8 @@ export class World {
   overAt = null;
   /** What pages complained of. */
   complaints = [];
+  /** WebSockets and event streams that were open before the fault. */
+  connections = null;
 
   static async make(browser, scenario, { dist, options = {} } = {}) {
     const world = new World();
@@ -78,7 +80,11 @@ export class World {
     ).catch(() => {})));
   }
 
-  fault() { this.faultAt ??= Date.now(); }
+  fault() {
+    this.faultAt ??= Date.now();
+    this.connections ??= this.proxy.box.tunnels.size + this.proxy.box.streams.size;
+  }
+
   over() { this.overAt = Date.now(); }
 
   /** Waits until message n is stored. */
@@ -111,7 +117,7 @@ export class World {
     if (complete) await sleep(AFTERWARDS_MS);
     const results = [];
     for (const page of this.pages) results.push(this.#result(page.name, await page.evaluate('window.app.report()')));
-    return { name: scenario.name, tookMs: Date.now() - began, results, complaints: this.complaints, retries: this.publisher.retries };
+    return { name: scenario.name, tookMs: Date.now() - began, results, complaints: this.complaints, connections: this.connections, retries: this.publisher.retries };
   }
 
   #result(page, { deliveries, states, gaps, errors }) {
