@@ -1,18 +1,17 @@
 // What the SDK does behind a proxy, in a browser.
 
-import { token, sleep } from '../rig/node.js';
+import { API_KEY, sleep, token } from '../rig/node.js';
 import { walked } from '../rig/world.js';
 import { request } from './client.js';
-import { API_KEY } from '../rig/node.js';
 
 const WITHIN_MS = 30_000;
 
 /** Opens a page behind `url`, and says where the ladder came to, how long that took, and whether it stays when idle. */
-export async function ladder(browser, { url, node, statics, channel, idleMs }) {
+export async function ladder(browser, { url, node, statics, channel, idleMs, transports }) {
   const context = await browser.newContext({ ignoreHTTPSErrors: true });
   try {
     const page = await context.newPage();
-    const config = { url, channel, after: 'earliest', token: token('alice') };
+    const config = { url, channel, transports, after: 'earliest', token: token('alice') };
     const publish = (n) => request(`${node}/v1/channels/${channel}`, {
       method: 'POST', headers: { Authorization: `Bearer ${API_KEY}`, 'content-type': 'application/json' }, body: JSON.stringify({ n }),
     });
@@ -31,7 +30,7 @@ export async function ladder(browser, { url, node, statics, channel, idleMs }) {
     const { deliveries, states } = await page.evaluate('window.app.report()');
     const last = states.findLast(({ state }) => state === 'connected')?.transport ?? 'none';
     return {
-      transport: last, firstMs, walked: walked(states), idleChanges: states.length - before,
+      transport: last, firstMs, walked: walked(states), idleChanges: states.slice(before).map(({ state, transport, reason }) => [state, transport, reason].join(' ')),
       messageMs: deliveries.length > 1 ? deliveries[1].at - sent : null, got: deliveries.map(({ n }) => n), states,
     };
   } finally {
