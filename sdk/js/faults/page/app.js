@@ -36,6 +36,8 @@ const subscription = channel.subscribe({
   onError(error) { store.append('errors', `${error?.code ?? ''} ${error?.message ?? error}\n`); },
 });
 
+window.addEventListener('pageshow', ({ persisted }) => { window.restored = persisted; });
+
 const lines = (name) => (sessionStorage.getItem(name) ?? '').split('\n').filter(Boolean);
 window.app = {
   client, channel, subscription,

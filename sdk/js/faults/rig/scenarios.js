@@ -271,6 +271,51 @@ export const SCENARIOS = [
     finally: (world) => world.proxy.wire.cutNoMore(),
   })),
   {
+    // The network forgot it meanwhile: nothing but the clock tells the page.
+    name: 'the machine sleeps for 25 s', rate: 60, own: {}, settleMs: 60_000, within: { firstMs: 6_000 },
+    async during(world) {
+      await begin(world);
+      world.fault();
+      world.machine.sleep();
+      world.proxy.wire.freeze();
+      await sleep(25_000);
+      world.proxy.wire.thaw({ forget: true });
+      world.machine.wake();
+      world.over();
+    },
+  },
+  {
+    name: 'the page frozen for 25 s', rate: 60, settleMs: 60_000, within: { firstMs: 6_000 },
+    async during(world) {
+      await begin(world);
+      const cdp = await world.context.newCDPSession(world.pages[0]);
+      world.fault();
+      await cdp.send('Page.setWebLifecycleState', { state: 'frozen' });
+      world.proxy.wire.freeze();
+      await sleep(25_000);
+      world.proxy.wire.thaw({ forget: true });
+      await cdp.send('Page.setWebLifecycleState', { state: 'active' });
+      world.over();
+    },
+  },
+  {
+    name: 'away to another page, and back', keep: true, own: { ignoreDefaultArgs: ['--disable-back-forward-cache'] },
+    async during(world) {
+      const [page] = world.pages;
+      for (let i = 1; i <= 3; i++) {
+        await part(world, 0.2 * i);
+        world.fault();
+        await page.goto(`${world.statics.url}/bare.html`);
+        await sleep(700);
+        await page.goBack();
+        world.over();
+        await page.waitForFunction('window.app', null, { timeout: 10_000 });
+        (world.restored ??= []).push(await page.evaluate('window.restored'));
+      }
+      console.log(`away and back: ${world.restored.filter(Boolean).length} of 3 from the back/forward cache`);
+    },
+  },
+  {
     name: 'the log lost its past: a gap is told, and not twice', broker: 'memory', allows: 'gap', settleMs: 5_000,
     async during(world) {
       await begin(world);
@@ -285,7 +330,8 @@ export const SCENARIOS = [
 /** What must hold of an outcome, beside what it prints. */
 export function expect(scenario, { results, complaints, connections }) {
   assert.deepEqual(complaints, [], 'the page complained');
-  for (const { words, verdict, walked, gaps } of results) {
+  for (const result of results) {
+    const { words, verdict, walked, gaps } = result;
     if (scenario.allows === 'gap') {
       assert.deepEqual([verdict.twice, verdict.early], [[], []], words);
       assert.ok(gaps.length >= 1, 'no gap was told');
@@ -293,6 +339,7 @@ export function expect(scenario, { results, complaints, connections }) {
       assert.ok(verdict.good, `${words}; transports: ${walked}`);
       assert.equal(gaps.length, 0, `gaps were told: ${JSON.stringify(gaps)}`);
     }
+    for (const [what, ms] of Object.entries(scenario.within ?? {})) assert.ok(result[what] <= ms, `${what}: ${result[what]}, not within ${ms}`);
     if (scenario.walks) assert.match(walked.replace(/[×@][\d.]+/g, ''), scenario.walks);
   }
   const streams = scenario.oneConnection ? 1 : scenario.connections;

@@ -4,7 +4,7 @@
 //   TOGETHER=1     one after the other; else three at a time, since most of a scenario is waiting
 
 import { after, before, describe, test } from 'node:test';
-import { launch } from './browser.js';
+import { launch, launchOwn } from './browser.js';
 import { run, table } from './run.js';
 import { expect } from './scenarios.js';
 
@@ -22,7 +22,8 @@ export function suite(name, scenarios) {
     });
     for (const scenario of chosen) {
       test(scenario.name, { timeout: 240_000 }, async () => {
-        const outcome = await run(browser, scenario);
+        const own = scenario.own && (await launchOwn(scenario.own));
+        const outcome = await run(own?.browser ?? browser, scenario, { machine: own }).finally(() => own?.close());
         outcomes.set(scenario, outcome);
         expect(scenario, outcome);
       });

@@ -39,9 +39,9 @@ export class World {
   /** WebSockets and event streams that were open before the fault. */
   connections = null;
 
-  static async make(browser, scenario, { dist, options = {} } = {}) {
+  static async make(browser, scenario, { dist, options = {}, machine } = {}) {
     const world = new World();
-    Object.assign(world, { scenario, browser });
+    Object.assign(world, { scenario, browser, machine });
     world.node = await Node.start({ broker: scenario.broker, more: scenario.more });
     world.proxy = await FaultProxy.start(world.node.url);
     world.statics = await serve(dist);
