@@ -140,6 +140,7 @@ export class Publishing {
     // What failed once goes by HTTP: a frame that a session cannot take would end each of them.
     const bySession = batch.every((entry) => entry.attempts === 0 && entry.chars <= FRAME_CHARS);
     const session = bySession ? this.#parts.session() : undefined;
+    const before = batch.map((entry) => entry.sent);
     for (const entry of batch) {
       entry.sent ||= now;
       entry.attempts++;
@@ -148,14 +149,16 @@ export class Publishing {
       ? await Promise.all(batch.map((entry) => frame(session, entry.draft)))
       : await this.#post(batch);
     let waitMs: number | undefined;
-    batch.forEach((entry, i) => {
+    for (const [i, entry] of batch.entries()) {
       const result = results[i] ?? new TidingsError('blocked', 'the answer has no result for this message');
-      if (!(result instanceof TidingsError)) return this.#settle(entry, () => entry.resolve(result));
-      if (!result.passing) return this.#settle(entry, () => entry.reject(result));
-      // Not stored, for sure: as if it had never been sent.
-      if (result.stored === false || (result.answered && result.stored === undefined)) entry.sent = 0;
-      waitMs = Math.max(waitMs ?? 0, result.retryMs ?? 0);
-    });
+      if (!(result instanceof TidingsError)) this.#settle(entry, () => entry.resolve(result));
+      else if (!result.passing) this.#settle(entry, () => entry.reject(result));
+      else {
+        // Not stored, for sure: it is as old as it was before. An earlier try may still have been.
+        if (result.answered && result.stored !== 'unknown') entry.sent = before[i] ?? 0;
+        waitMs = Math.max(waitMs ?? 0, result.retryMs ?? 0);
+      }
+    }
     return waitMs;
   }
 

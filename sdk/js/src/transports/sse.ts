@@ -17,7 +17,7 @@ export const sse: OpenTransport = (wire) =>
   new Requests(wire, (reads, signal, proved) => stream(wire, reads, signal, proved));
 
 async function stream(wire: Wire, reads: Read[], signal: AbortSignal, proved: () => Promise<void>): Promise<void> {
-  const versions = reads.map((read) => read.version);
+  const versions = reads.map(({ channel, version }) => [channel, version] as const);
   const abort = linked(signal);
   const held = new TidingsError('blocked', `the event stream was held back for ${FIRST_BYTES_MS / 1_000} s`);
   const first = setTimeout(() => abort.abort(held), FIRST_BYTES_MS);
@@ -35,7 +35,7 @@ async function stream(wire: Wire, reads: Read[], signal: AbortSignal, proved: ()
       clearTimeout(first);
       await proved();
       if (abort.signal.aborted) return;
-      reads.forEach((read, i) => wire.emit({ type: 'subscribed', channel: read.channel, version: versions[i] ?? 0 }));
+      for (const [channel, version] of versions) wire.emit({ type: 'subscribed', channel, version });
     };
     await events(wire, reply, begun, silence, abort.signal);
     // A stream whose channels are all closed ends.
