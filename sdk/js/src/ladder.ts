@@ -8,8 +8,10 @@ const BAD_LONGEST_MS = 15 * 60_000;
 const REMEMBERED_MS = 30 * 60_000;
 const REMEMBERED_NODES = 10;
 const STORE = 'tidings:ladder';
-/** Cuts in a row, each soon after it opened, that prove a transport bad. A silent death counts for two. */
+/** Cuts in a row, each soon after it opened, that prove a transport bad. A silent death counts for two of them. */
 const STRIKES = 3;
+/** How often one that has held is tried again at once, before another is: the node may only have been restarted. */
+const PATIENCE = 2;
 /** A connection that died silently must have held so long to be no sign of anything. */
 const SILENT_UPTIME_MS = 60_000;
 
@@ -21,6 +23,8 @@ export class Ladder {
   readonly #node: string;
   readonly #bad = new Map<TransportName, { until: number; times: number }>();
   readonly #strikes = new Map<TransportName, number>();
+  /** Tries that are left for one that has held before. */
+  readonly #patience = new Map<TransportName, number>();
   /** Those that failed since one worked. They are only proved bad when another one works. */
   readonly #tried = new Set<TransportName>();
 
@@ -40,27 +44,41 @@ export class Ladder {
     return next;
   }
 
-  /** It did not open. Only if another one does, it is to blame, and not the node. */
-  failed(name: TransportName): void {
+  /**
+   * It did not open. Only if another one does, it is to blame, and not the node. True where it deserves another try
+   * first: it has held before, and failed `quickly`, as all do while a node is restarted.
+   */
+  failed(name: TransportName, quickly: boolean): boolean {
+    const patience = quickly ? (this.#patience.get(name) ?? 0) : 0;
+    this.#patience.set(name, patience - 1);
+    this.#strikes.delete(name);
+    if (patience > 0) return true;
     this.#tried.add(name);
+    return false;
   }
 
   /** It is proved; so are those bad that failed just before it. */
   opened(name: TransportName, now: number): void {
     for (const other of this.#tried) this.#blame(other, now);
     this.#tried.clear();
-    this.#bad.delete(name);
     remember(this.#node, name, now);
   }
 
-  /** It was open for `uptimeMs`, and is lost. */
-  lost(name: TransportName, uptimeMs: number, silent: boolean, now: number): void {
+  /** It was open for `uptimeMs`, and is lost: silently, or because it was found to be `blocked`. */
+  lost(name: TransportName, uptimeMs: number, silent: boolean, blocked: boolean, now: number): void {
     this.#tried.clear();
-    const held = uptimeMs >= (silent ? SILENT_UPTIME_MS : UPTIME_MS);
-    const strikes = held ? 0 : (this.#strikes.get(name) ?? 0) + (silent ? 2 : 1);
+    if (!blocked && uptimeMs >= (silent ? SILENT_UPTIME_MS : UPTIME_MS)) {
+      this.#strikes.delete(name);
+      this.#bad.delete(name);
+      this.#patience.set(name, PATIENCE);
+      return;
+    }
+    // One that was bad before has no more to prove.
+    const strikes = (this.#strikes.get(name) ?? 0) + (blocked || this.#bad.has(name) ? STRIKES : silent ? 2 : 1);
     this.#strikes.set(name, strikes);
     if (strikes < STRIKES || name === this.#order.at(-1)) return;
-    this.#strikes.set(name, 0);
+    this.#strikes.delete(name);
+    this.#patience.delete(name);
     this.#blame(name, now);
   }
 

@@ -11,6 +11,8 @@ interface Try {
   readonly name: TransportName;
   transport: Transport | undefined;
   open: boolean;
+  /** Whether it brought a message. */
+  news: boolean;
 }
 
 /** A better transport is not tried in the background sooner than this after a change. */
@@ -105,13 +107,14 @@ export class Link {
   }
 
   #open(name: TransportName, trial: boolean): Try {
-    const attempt: Try = { name, transport: undefined, open: false };
+    const attempt: Try = { name, transport: undefined, open: false, news: false };
     const emit = (event: TransportEvent) => this.#hear(attempt, event);
     attempt.transport = this.#parts.transports[name]?.({ ...this.#parts.wire, trial, emit });
     return attempt;
   }
 
-  #wait(reason: TidingsError, retryMs?: number): void {
+  /** `news`: the last connection brought some. While each does, there is no reason to wait for longer and longer. */
+  #wait(reason: TidingsError, retryMs?: number, news = false): void {
     this.#drop();
     if (isOffline()) {
       this.#step({ type: 'offline', reason });
@@ -119,7 +122,8 @@ export class Link {
       return;
     }
     const now = Date.now();
-    const ms = retryMs ?? reason.retryMs ?? backoffMs(attempts(this.#state, now));
+    const tries = attempts(this.#state, now);
+    const ms = retryMs ?? reason.retryMs ?? backoffMs(news ? Math.min(tries, 1) : tries);
     this.#step({ type: 'wait', ms, now, reason });
     this.#timer = setTimeout(() => this.#connect(reason), ms);
   }
@@ -128,8 +132,10 @@ export class Link {
     const isTrial = attempt === this.#trial;
     if (!isTrial && attempt !== this.#current) return;
     if (event.type === 'open') this.#opened(attempt, isTrial);
-    else if (event.type !== 'closed') this.#parts.emit(event);
-    else if (isTrial) this.#notYet(attempt, event.fault);
+    else if (event.type !== 'closed') {
+      attempt.news ||= event.type === 'message';
+      this.#parts.emit(event);
+    } else if (isTrial) this.#notYet(attempt, event.fault);
     else this.#lost(attempt, event.fault);
   }
 
@@ -156,13 +162,14 @@ export class Link {
     if (!error.passing && !renewed) return this.close(error);
     if (attempt.open) {
       const uptimeMs = this.#state.at === 'connected' ? now - this.#state.since : 0;
-      this.#ladder.lost(attempt.name, uptimeMs, fault.silent === true, now);
-      return this.#wait(error, renewed ? 0 : undefined);
+      this.#ladder.lost(attempt.name, uptimeMs, fault.silent === true, error.code === 'blocked', now);
+      return this.#wait(error, renewed ? 0 : undefined, attempt.news);
     }
     // The node itself says: not now. Another transport would be told the same.
     if (error.answered || error.code === 'token-failed') return this.#wait(error, renewed ? 0 : undefined);
-    this.#ladder.failed(attempt.name);
-    this.#connect(error);
+    if (this.#ladder.failed(attempt.name, error.code === 'connection-lost' || error.code === 'unreachable'))
+      this.#wait(error);
+    else this.#connect(error);
   }
 
   #notYet(trial: Try, { error }: Fault): void {

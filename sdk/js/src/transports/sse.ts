@@ -1,4 +1,4 @@
-import { Silence } from '../clock.js';
+import { Silence, sleep } from '../clock.js';
 import { ofProblem, TidingsError } from '../errors.js';
 import { linked } from '../http.js';
 import type { End, Gap, Message } from '../types.js';
@@ -7,6 +7,9 @@ import type { OpenTransport, Read, Wire } from './transport.js';
 
 /** A stream whose first bytes take longer is held back by something on the way. */
 const FIRST_BYTES_MS = 4_000;
+/** After so long a silence it is asked by another way whether there is news, and has so long to bring it, too. */
+const ASK_MS = 5_000;
+const BRING_MS = 2_000;
 /** The server sends a comment every 15 s. */
 const SILENT_MS = 20_000;
 /** The most that a block may have, in characters; a message has at most 1 MiB unless the node says more. */
@@ -21,8 +24,14 @@ async function stream(wire: Wire, reads: Read[], signal: AbortSignal, proved: ()
   const abort = linked(signal);
   const held = new TidingsError('blocked', `the event stream was held back for ${FIRST_BYTES_MS / 1_000} s`);
   const first = setTimeout(() => abort.abort(held), FIRST_BYTES_MS);
+  let asked = '';
   const silence = new Silence((ms) => {
-    if (ms >= SILENT_MS) abort.abort(new TidingsError('silent', `nothing was heard for ${Math.round(ms / 1_000)} s`));
+    const place = reads.map((read) => read.cursor).join('');
+    if (ms >= SILENT_MS) abort.abort(silent());
+    else if (ms >= ASK_MS && asked !== place && reads[0]?.maxRate === undefined) {
+      asked = place;
+      crossCheck(wire, reads, abort.signal).then((held) => held && abort.abort(held));
+    }
   });
   try {
     const reply = await wire.http.ask('/v1/subscribe', {
@@ -48,6 +57,26 @@ async function stream(wire: Wire, reads: Read[], signal: AbortSignal, proved: ()
     silence.end();
     abort.abort(held); // lets go of the reply and of the other signal
   }
+}
+
+const silent = () => new TidingsError('silent', 'nothing was heard, though there should have been something');
+
+/** Once after news: does a short request bring what the stream does not? Then it is held back, or dead. */
+async function crossCheck(wire: Wire, reads: Read[], signal: AbortSignal): Promise<TidingsError | undefined> {
+  const place = () => reads.map((read) => read.cursor).join('');
+  const before = place();
+  const ask = { query: [...query(reads), ['limit', '1']] as [string, string][], signal, timeoutMs: ASK_MS };
+  try {
+    const { page } = await wire.http.page(
+      reads.map((read) => read.channel),
+      ask,
+    );
+    if (page.messages.length === 0) return undefined;
+    await sleep(BRING_MS, signal);
+  } catch (thrown) {
+    return thrown instanceof TidingsError && thrown.answered ? undefined : silent();
+  }
+  return place() === before ? new TidingsError('blocked', 'the event stream is held back on the way') : undefined;
 }
 
 /** All channels are closed, and read to their ends. */

@@ -1,6 +1,6 @@
 // The network between a client and the node: an HTTP proxy that a test commands from outside, whatever it runs on.
 //
-//   POST /_control   {"mode"}, {"cut":true}, {"publish":…}, {"token":…}, {"restart":true}: does it
+//   POST to `control`, a port of its own:  {"mode"}, {"cut":true}, {"publish":…}, {"token":…}, {"restart":true}: does it
 //   GET  /_files/…   what a browser's page loads
 //   anything else    goes to the node, as well as the mode lets it
 
@@ -16,6 +16,7 @@ const TYPES = { js: 'text/javascript', html: 'text/html' };
 export class Harness {
   #node;
   #server;
+  #controls;
   #mode = 'pass';
   #sockets = new Set();
   #cutting;
@@ -31,7 +32,13 @@ export class Harness {
       socket.on('error', () => undefined);
       socket.on('close', () => harness.#sockets.delete(socket));
     });
-    await new Promise((resolve) => harness.#server.listen(0, '127.0.0.1', resolve));
+    harness.#controls = http.createServer(async (request, reply) => {
+      const answer = await harness.#command(JSON.parse(await text(request)));
+      reply.writeHead(200, { 'Access-Control-Allow-Origin': '*' }).end(JSON.stringify(answer ?? {}));
+    });
+    harness.#controls.keepAliveTimeout = 60_000;
+    for (const server of [harness.#server, harness.#controls])
+      await new Promise((resolve) => server.listen(0, '127.0.0.1', resolve));
     return harness;
   }
 
@@ -39,20 +46,21 @@ export class Harness {
     return `http://127.0.0.1:${this.#server.address().port}`;
   }
 
+  get control() {
+    return `http://127.0.0.1:${this.#controls.address().port}`;
+  }
+
   async end() {
     clearInterval(this.#cutting);
     this.#server.close();
+    this.#controls.close();
+    this.#controls.closeAllConnections();
     this.#cut();
     await this.#node.end();
   }
 
   async #serve(request, reply) {
     reply.on('error', () => undefined);
-    // A connection is used again, for anything.
-    request.socket.control = request.url === '/_control';
-    if (request.socket.control) {
-      return reply.end(JSON.stringify((await this.#command(JSON.parse(await text(request)))) ?? {}));
-    }
     if (request.url.startsWith('/_files/')) return this.#file(request.url.slice(8), reply);
     this.#forward(request, reply);
   }
@@ -98,7 +106,7 @@ export class Harness {
   }
 
   #cut() {
-    for (const socket of this.#sockets) if (!socket.control) socket.destroy();
+    for (const socket of this.#sockets) socket.destroy();
   }
 
   #forward(request, reply) {
@@ -106,11 +114,11 @@ export class Harness {
     if (this.#mode === 'hole') return;
     const onward = http.request({ host: '127.0.0.1', port: this.#node.port, method, path: url, headers, agent: false });
     onward.on('error', () => request.socket.destroy());
+    const short = this.#mode === 'short' && setTimeout(() => request.socket.destroy(), 700);
+    reply.on('close', () => clearTimeout(short));
     reply.on('close', () => onward.destroy());
     request.pipe(onward);
     onward.on('response', (answer) => {
-      const short = this.#mode === 'short' && setTimeout(() => request.socket.destroy(), 700);
-      reply.on('close', () => clearTimeout(short));
       const held = ['hold', 'short'].includes(this.#mode) ? [] : null;
       const begin = () => reply.headersSent || reply.writeHead(answer.statusCode, answer.headers);
       let size = 0;
@@ -136,7 +144,6 @@ export class Harness {
   }
 
   #upgrade(request, socket, head) {
-    socket.control = false;
     if (['no-upgrade', 'hold', 'short'].includes(this.#mode))
       return socket.end('HTTP/1.1 403 Forbidden\r\nContent-Length: 0\r\nConnection: close\r\n\r\n');
     if (this.#mode === 'hole') return;

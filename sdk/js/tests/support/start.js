@@ -1,11 +1,11 @@
-// A harness on its own:  start.js COMMAND…  with HARNESS as its address
-import { spawn, spawnSync } from 'node:child_process';
+// A harness on its own:  start.js COMMAND…  with URL and CONTROL as its addresses
+import { spawn } from 'node:child_process';
 import { Harness } from './harness.js';
 
 const harness = await Harness.start();
 const child = spawn(
   process.argv[2],
-  process.argv.slice(3).map((arg) => arg.replace('HARNESS', harness.url)),
+  process.argv.slice(3).map((arg) => ({ URL: harness.url, CONTROL: harness.control })[arg] ?? arg),
   { stdio: 'inherit' },
 );
 child.on('exit', async (code) => {
