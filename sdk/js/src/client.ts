@@ -1,13 +1,13 @@
 import { Channel } from './channel.js';
 import { sleep } from './clock.js';
-import { Credentials } from './credentials.js';
+import { Credentials, claims } from './credentials.js';
 import { TidingsError } from './errors.js';
 import { Http } from './http.js';
-import { Link } from './link.js';
+import { Link, type LinkParts } from './link.js';
 import { Roster } from './presence.js';
 import { Publishing } from './publishing.js';
 import { Reads } from './reads.js';
-import { START, type State, told } from './state.js';
+import { reduce, START, type State, told } from './state.js';
 import { call, Subscription } from './subscription.js';
 import { longPoll } from './transports/long-poll.js';
 import { poll } from './transports/poll.js';
@@ -35,7 +35,9 @@ export class Tidings {
   readonly #credentials: Credentials;
   readonly #reads: Reads;
   readonly #publishing: Publishing;
-  readonly #link: Link;
+  readonly #wire: LinkParts['wire'];
+  #link: Link | undefined;
+  #tabs: { close(): void } | undefined;
   readonly #dedupeMs: number;
   readonly #listeners = new Set<(event: StateEvent) => void>();
   readonly #rosters = new Map<string, Roster>();
@@ -49,27 +51,22 @@ export class Tidings {
     const unknown = order.find((name) => !(name in TRANSPORTS));
     if (unknown !== undefined || order.length === 0)
       throw new TypeError(`transports are ws, sse, long-poll and poll, not ${unknown ?? 'none'}`);
-    this.#credentials = new Credentials(options.token, (token) => this.#link.refresh(token));
+    this.#credentials = new Credentials(options.token, (token) => this.#link?.refresh(token));
     const fetcher = options.fetch ?? ((...args: Parameters<typeof fetch>) => fetch(...args));
     this.#http = new Http(baseOf(options.url), this.#credentials, fetcher);
-    this.#reads = new Reads(this.#http, () => this.#link.update());
-    this.#link = new Link({
-      transports: TRANSPORTS,
-      order,
-      wire: {
-        http: this.#http,
-        credentials: this.#credentials,
-        WebSocket: options.WebSocket ?? globalThis.WebSocket,
-        reads: this.#reads.wanted,
-      },
-      emit: (event) => this.#hear(event),
-      onState: (state) => this.#is(state),
-      log: (text) => this.#log(text),
-    });
+    this.#reads = new Reads(this.#http, () => this.#link?.update());
+    this.#wire = {
+      http: this.#http,
+      credentials: this.#credentials,
+      WebSocket: options.WebSocket ?? globalThis.WebSocket,
+      reads: this.#reads.wanted,
+    };
+    if (options.shareTabs ?? true) this.#share(order).catch(() => this.#connect(order));
+    else this.#connect(order);
     this.#publishing = new Publishing({
       http: this.#http,
       connected: () => this.#state.at === 'connected',
-      session: () => this.#link.session,
+      session: () => this.#link?.session,
       begun: (channels) => this.#reads.begun(channels),
       bound: options.queue ?? 1_000,
       dedupeMs: this.#dedupeMs,
@@ -99,7 +96,40 @@ export class Tidings {
 
   /** Ends every subscription and the connection, for good. Publishes that wait are rejected. */
   close(): void {
-    this.#link.close();
+    if (this.#link) this.#link.close();
+    else this.#is(reduce(this.#state, { type: 'close' }));
+  }
+
+  /** Connects by these transports, and no longer as it did. */
+  #connect(order: readonly TransportName[], tab?: OpenTransport): void {
+    if (this.#state.at === 'closed') return;
+    this.#link?.leave();
+    this.#link = new Link({
+      transports: tab ? { ...TRANSPORTS, tab } : TRANSPORTS,
+      order,
+      wire: this.#wire,
+      emit: (event) => this.#hear(event),
+      onState: (state) => this.#is(state),
+      log: (text) => this.#log(text),
+    });
+  }
+
+  /** Connects through another tab of the same url and user, or for the others. Rejects where that cannot be. */
+  async #share(order: readonly TransportName[]): Promise<void> {
+    if (!globalThis.document || !navigator.locks || !globalThis.BroadcastChannel) throw undefined;
+    const token = await this.#credentials.get();
+    const user = token === undefined ? '' : claims(token).sub;
+    if (user === undefined) throw undefined;
+    const { Tabs } = await import('./tabs.js');
+    if (this.#state.at === 'closed') return;
+    const tabs = new Tabs({
+      client: this,
+      key: `${this.#http.base} ${user}`,
+      error: (code, detail) => new TidingsError(code, detail),
+      lead: () => this.#connect(order),
+      follow: () => this.#connect(['tab', ...order], tabs.open),
+    });
+    this.#tabs = tabs;
   }
 
   #subscribe<T>(channel: string, options: SubscribeOptions<T>): Subscription<T> {
@@ -107,6 +137,8 @@ export class Tidings {
     if (this.#state.at === 'closed')
       subscription.fail(this.#state.reason ?? new TidingsError('closed', 'the client is closed'));
     else this.#reads.add(subscription as Subscription);
+    const here = options.onPresence && this.#rosters.get(channel)?.now;
+    if (here) queueMicrotask(() => call(options.onPresence, here));
     return subscription;
   }
 
@@ -119,6 +151,7 @@ export class Tidings {
 
   #end(reason: TidingsError | undefined): void {
     this.#closed.abort();
+    this.#tabs?.close();
     this.#credentials.end();
     this.#publishing.close();
     this.#reads.close(reason);
@@ -145,13 +178,13 @@ export class Tidings {
     const { signal } = this.#closed;
     while (!signal.aborted) {
       await sleep(PRESENCE_MS, signal);
-      if (this.#state.at !== 'connected' || this.#link.session) continue;
+      if (this.#state.at !== 'connected' || this.#link?.session) continue;
       for (const { channel, presence } of this.#reads.wanted.values()) {
         if (!presence) continue;
         const now = await this.channel(channel)
           .presence()
           .catch(() => undefined);
-        if (now && !this.#link.session) this.#tellPresence(this.#roster(channel).is(now.members));
+        if (now && !this.#link?.session) this.#tellPresence(this.#roster(channel).is(now.members));
       }
     }
   }

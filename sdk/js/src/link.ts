@@ -73,9 +73,14 @@ export class Link {
     if (this.#current?.open) this.#current.transport?.refresh?.(token);
   }
 
-  close(error?: TidingsError): void {
+  /** Lets go of the connection; another link goes on. */
+  leave(): void {
     this.#drop();
     this.#unwatch();
+  }
+
+  close(error?: TidingsError): void {
+    this.leave();
     this.#step({ type: 'close', ...(error && { reason: error }) });
   }
 
@@ -113,7 +118,6 @@ export class Link {
     return attempt;
   }
 
-  /** `news`: the last connection brought some. While each does, there is no reason to wait for longer and longer. */
   #wait(reason: TidingsError, retryMs?: number, news = false): void {
     this.#drop();
     if (isOffline()) {
@@ -122,16 +126,16 @@ export class Link {
       return;
     }
     const now = Date.now();
-    const tries = attempts(this.#state, now);
-    const ms = retryMs ?? reason.retryMs ?? backoffMs(news ? Math.min(tries, 1) : tries);
-    this.#step({ type: 'wait', ms, now, reason });
+    const failed = attempts(this.#state, now, news);
+    const ms = retryMs ?? reason.retryMs ?? backoffMs(failed);
+    this.#step({ type: 'wait', ms, now, reason, attempt: failed + 1 });
     this.#timer = setTimeout(() => this.#connect(reason), ms);
   }
 
   #hear(attempt: Try, event: TransportEvent): void {
     const isTrial = attempt === this.#trial;
     if (!isTrial && attempt !== this.#current) return;
-    if (event.type === 'open') this.#opened(attempt, isTrial);
+    if (event.type === 'open') this.#opened(attempt, isTrial, event.via);
     else if (event.type !== 'closed') {
       attempt.news ||= event.type === 'message';
       this.#parts.emit(event);
@@ -139,7 +143,7 @@ export class Link {
     else this.#lost(attempt, event.fault);
   }
 
-  #opened(attempt: Try, isTrial: boolean): void {
+  #opened(attempt: Try, isTrial: boolean, via: TransportName = attempt.name): void {
     const now = Date.now();
     attempt.open = true;
     this.#refusals = 0;
@@ -151,7 +155,7 @@ export class Link {
       old?.transport?.close();
     }
     this.#ladder.opened(attempt.name, now);
-    this.#step({ type: 'open', transport: attempt.name, now });
+    this.#step({ type: 'open', transport: via, now });
     this.#climb();
   }
 

@@ -10,6 +10,11 @@ export class Roster {
     this.#channel = channel;
   }
 
+  /** Who is there, once that is known. */
+  get now(): PresenceChange | undefined {
+    return this.#known ? this.changed([], []) : undefined;
+  }
+
   /** Takes the members as they are now; gives what that changes, or undefined where it is nothing. */
   is(members: Member[]): PresenceChange | undefined {
     const there = new Set(members.map((member) => member.user));

@@ -18,7 +18,13 @@ export type State =
 export type Step =
   | { readonly type: 'try'; readonly transport: TransportName }
   | { readonly type: 'open'; readonly transport: TransportName; readonly now: number }
-  | { readonly type: 'wait'; readonly ms: number; readonly now: number; readonly reason: TidingsError }
+  | {
+      readonly type: 'wait';
+      readonly ms: number;
+      readonly now: number;
+      readonly reason: TidingsError;
+      readonly attempt: number;
+    }
   | { readonly type: 'offline'; readonly reason?: TidingsError }
   | { readonly type: 'close'; readonly reason?: TidingsError };
 
@@ -28,10 +34,14 @@ export const UPTIME_MS = 5_000;
 /** Before the first try. */
 export const START: State = { at: 'connecting', transport: undefined, attempt: 0, reason: undefined };
 
-/** Tries that failed, as of `now`. */
-export function attempts(state: State, now: number): number {
+/** While each connection brings some news, however short it lives, waits need not grow beyond those of the second try. */
+const WITH_NEWS = 1;
+
+/** Tries that failed, as of `now`. `news`: the last connection brought some. */
+export function attempts(state: State, now: number, news: boolean): number {
   if (state.at === 'closed') return 0;
-  return state.at === 'connected' && now - state.since >= UPTIME_MS ? 0 : state.attempt;
+  if (state.at === 'connected' && now - state.since >= UPTIME_MS) return 0;
+  return news ? Math.min(state.attempt, WITH_NEWS) : state.attempt;
 }
 
 /** The state after a step. Closed is for ever. */
@@ -48,7 +58,7 @@ export function reduce(state: State, step: Step): State {
     case 'open':
       return { at: 'connected', transport: step.transport, attempt: state.attempt, since: step.now };
     case 'wait':
-      return { at: 'waiting', attempt: attempts(state, step.now) + 1, until: step.now + step.ms, reason: step.reason };
+      return { at: 'waiting', attempt: step.attempt, until: step.now + step.ms, reason: step.reason };
     case 'offline':
       return { at: 'offline', attempt: 0, reason: step.reason };
     case 'close':

@@ -21,5 +21,7 @@ export declare class Link {
     /** Reads what is wanted now. */
     update(): void;
     refresh(token: string): void;
+    /** Lets go of the connection; another link goes on. */
+    leave(): void;
     close(error?: TidingsError): void;
 }

@@ -37,6 +37,7 @@ export type Step = {
     readonly ms: number;
     readonly now: number;
     readonly reason: TidingsError;
+    readonly attempt: number;
 } | {
     readonly type: 'offline';
     readonly reason?: TidingsError;
@@ -48,8 +49,8 @@ export type Step = {
 export declare const UPTIME_MS = 5000;
 /** Before the first try. */
 export declare const START: State;
-/** Tries that failed, as of `now`. */
-export declare function attempts(state: State, now: number): number;
+/** Tries that failed, as of `now`. `news`: the last connection brought some. */
+export declare function attempts(state: State, now: number, news: boolean): number;
 /** The state after a step. Closed is for ever. */
 export declare function reduce(state: State, step: Step): State;
 /** What an application is told of it. */

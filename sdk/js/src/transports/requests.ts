@@ -128,7 +128,7 @@ export function query(reads: Read[]): [string, string][] {
 export const channels = (reads: Read[]): [string, string][] => reads.map((read) => ['channel', read.channel]);
 
 /** Reads that can share a request: those with the same pace, as many as a URL has room for. */
-function grouped(reads: Iterable<Read>): Read[][] {
+export function grouped(reads: Iterable<Read>): Read[][] {
   const groups: Read[][] = [];
   const open = new Map<string, { reads: Read[]; chars: number }>();
   for (const read of reads) {

@@ -1,7 +1,7 @@
 import type { Credentials } from '../credentials.js';
 import type { TidingsError } from '../errors.js';
 import type { Http } from '../http.js';
-import type { End, Gap, Member, Message } from '../types.js';
+import type { End, Gap, Member, Message, TransportName } from '../types.js';
 
 /** One channel as it is read over the wire: it goes on after `cursor`. */
 export interface Read {
@@ -27,8 +27,11 @@ export interface Fault {
 
 /** All that a transport ever says. */
 export type TransportEvent =
-  /** It is proved: what we send arrives, and what is sent arrives here. Comes once, before anything else. */
-  | { type: 'open' }
+  /**
+   * It is proved: what we send arrives, and what is sent arrives here. Comes before anything else; again where the
+   * tab that has the connection, `via` a transport of its own, has another one now.
+   */
+  | { type: 'open'; via?: TransportName }
   /** From here on comes all that follows the cursor of this version of the read. */
   | { type: 'subscribed'; channel: string; version: number }
   | { type: 'message'; message: Message }

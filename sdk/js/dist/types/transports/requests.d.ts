@@ -14,3 +14,5 @@ export declare class Requests implements Transport {
 export declare function query(reads: Read[]): [string, string][];
 /** The channels of a request to `/v1/subscribe`. */
 export declare const channels: (reads: Read[]) => [string, string][];
+/** Reads that can share a request: those with the same pace, as many as a URL has room for. */
+export declare function grouped(reads: Iterable<Read>): Read[][];
