@@ -1,0 +1,18 @@
+import type { Read, Transport, Wire } from './transport.js';
+/** Reads a few channels by requests until the signal is aborted, or rejects. `proved()` resolves once all of it is. */
+export type Run = (reads: Read[], signal: AbortSignal, proved: () => Promise<void>) => Promise<void>;
+/** What SSE, long-poll and poll have in common: other channels are another request, from the same cursors. */
+export declare class Requests implements Transport {
+    #private;
+    constructor(wire: Wire, run: Run);
+    update(): void;
+    wake(): void;
+    refresh(): void;
+    close(): void;
+}
+/** Where these reads go on, and how: the query of a request. Their channels come beside it. */
+export declare function query(reads: Read[]): [string, string][];
+/** The channels of a request to `/v1/subscribe`. */
+export declare const channels: (reads: Read[]) => [string, string][];
+/** Reads that can share a request: those with the same pace, as many as a URL has room for. */
+export declare function grouped(reads: Iterable<Read>): Read[][];

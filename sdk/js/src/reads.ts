@@ -1,0 +1,187 @@
+import { backoffMs } from './backoff.js';
+import { sleep } from './clock.js';
+import { covers } from './cursor.js';
+import { ofThrown, type TidingsError } from './errors.js';
+import type { Http, Page } from './http.js';
+import { call, type Subscription } from './subscription.js';
+import type { Read, TransportEvent } from './transports/transport.js';
+import type { PresenceChange } from './types.js';
+
+/** Messages of the page that finds where a subscription begins. */
+const PAGE = 1_000;
+
+/** What a client reads: one read a channel, whatever the number of its subscriptions, each at its own place. */
+export class Reads {
+  /** Channel → how it is read over the wire. */
+  readonly wanted = new Map<string, Read>();
+  readonly #subscriptions = new Map<string, Set<Subscription>>();
+  readonly #http: Http;
+  readonly #changed: () => void;
+  readonly #closed = new AbortController();
+
+  /** `changed` is called when `wanted` is not what it was. */
+  constructor(http: Http, changed: () => void) {
+    this.#http = http;
+    this.#changed = changed;
+  }
+
+  add(subscription: Subscription): void {
+    const all = this.#subscriptions.get(subscription.channel) ?? new Set();
+    this.#subscriptions.set(subscription.channel, all.add(subscription));
+    this.#begin(subscription).catch((thrown) => subscription.fail(ofThrown(thrown)));
+  }
+
+  /** Ends a subscription's part, and the read with its last one. */
+  remove(subscription: Subscription): void {
+    const all = this.#subscriptions.get(subscription.channel);
+    all?.delete(subscription);
+    if (all?.size) {
+      this.#adapt(subscription.channel);
+      return;
+    }
+    this.#subscriptions.delete(subscription.channel);
+    if (this.wanted.delete(subscription.channel)) this.#changed();
+  }
+
+  /** Ends all; with an error, where there is one. */
+  close(reason: TidingsError | undefined): void {
+    this.#closed.abort();
+    for (const one of [...this.#subscriptions.values()].flatMap((all) => [...all])) {
+      if (reason) one.fail(reason);
+      else one.unsubscribe();
+    }
+  }
+
+  /** Somebody came or went. */
+  tellPresence(change: PresenceChange): void {
+    for (const one of this.#of(change.channel)) if (!one.closed) call(one.options.onPresence, change);
+  }
+
+  /** Resolves when each subscription of these channels that was made before knows where it begins, or is over. */
+  async begun(channels: Iterable<string>): Promise<void> {
+    for (const channel of new Set(channels))
+      for (const subscription of this.#subscriptions.get(channel) ?? [])
+        await subscription.ready.catch(() => undefined);
+  }
+
+  /** Something came over the wire. */
+  hear(event: TransportEvent): void {
+    switch (event.type) {
+      case 'subscribed':
+        return this.#live(event.channel, event.version);
+      case 'message':
+        return this.#deliver(event.message.channel, event.message.cursor, (one) => one.message(event.message));
+      case 'gap':
+        return this.#deliver(event.gap.channel, event.gap.until, (one) => one.gap(event.gap));
+      case 'end':
+        return this.#deliver(event.end.channel, event.end.cursor, (one) => one.end(event.end));
+      case 'refused':
+        for (const one of this.#of(event.channel)) one.fail(event.error);
+        return;
+      default:
+        return;
+    }
+  }
+
+  /**
+   * Finds where a subscription begins: a cursor. One that is given is one. `latest`, `earliest` and `last` become
+   * one by a page, whose messages are its first; so every transport only ever goes on after a cursor.
+   */
+  async #begin(subscription: Subscription): Promise<void> {
+    const { after = 'latest', last } = subscription.options;
+    if (last === undefined && after !== 'latest' && after !== 'earliest') {
+      subscription.begin(after);
+      return this.#join(subscription, after);
+    }
+    const place: [string, string][] =
+      last === undefined
+        ? [
+            ['after', after],
+            ['limit', String(PAGE)],
+          ]
+        : [['last', String(last)]];
+    const page = await this.#page(subscription, place);
+    if (subscription.closed || !page) return;
+    if (page.gap) subscription.gap(page.gap);
+    for (const message of page.messages) subscription.message(message);
+    const end = page.ended?.[0];
+    subscription.begin(page.cursor);
+    if (end) return subscription.end(end);
+    if (!subscription.closed) this.#join(subscription, page.cursor);
+  }
+
+  /** Asks until there is an answer; a refusal is one. */
+  async #page(subscription: Subscription, query: [string, string][]): Promise<Page | undefined> {
+    for (let attempt = 0; !subscription.closed; attempt++) {
+      try {
+        return (await this.#http.page([subscription.channel], { query: [...query], signal: this.#closed.signal })).page;
+      } catch (thrown) {
+        const error: TidingsError = ofThrown(thrown);
+        if (this.#closed.signal.aborted) return undefined;
+        if (!error.passing) throw error;
+        await sleep(error.retryMs ?? backoffMs(attempt), this.#closed.signal);
+      }
+    }
+    return undefined;
+  }
+
+  #join(subscription: Subscription, cursor: string): void {
+    const { channel } = subscription;
+    const known = this.wanted.get(channel);
+    const read = known ?? {
+      channel,
+      cursor,
+      version: 1,
+      live: 0,
+      maxRate: undefined,
+      conflate: undefined,
+      presence: false,
+    };
+    this.wanted.set(channel, read);
+    if (!covers(cursor, read.cursor)) {
+      // It is behind, or in another life of the log: the read goes back to it, and the others skip what they have had.
+      read.cursor = cursor;
+      read.version++;
+    }
+    subscription.version = read.version;
+    subscription.live = read.live === read.version;
+    if (!this.#adapt(channel) && !subscription.live) this.#changed();
+  }
+
+  /** Lets the read be as its subscriptions want it: as fast as the fastest, conflated only if all say so. */
+  #adapt(channel: string): boolean {
+    const read = this.wanted.get(channel);
+    if (!read) return false;
+    const all = this.#of(channel).map((one) => one.options);
+    const maxRate = all.every((one) => one.maxRate !== undefined)
+      ? Math.max(...all.map((one) => one.maxRate ?? 0))
+      : undefined;
+    const conflate = maxRate !== undefined && all.every((one) => one.conflate) ? 'key' : undefined;
+    const presence = all.some((one) => one.onPresence);
+    if (read.maxRate === maxRate && read.conflate === conflate && read.presence === presence) return false;
+    Object.assign(read, { maxRate, conflate, presence });
+    read.version++;
+    this.#changed();
+    return true;
+  }
+
+  #live(channel: string, version: number): void {
+    const read = this.wanted.get(channel);
+    if (!read || read.version !== version) return;
+    read.live = version;
+    for (const one of this.#of(channel)) one.live ||= one.version !== 0 && one.version <= version;
+  }
+
+  #deliver(channel: string, cursor: string, tell: (subscription: Subscription) => void): void {
+    const read = this.wanted.get(channel);
+    // Of a version that is no more: the read goes on elsewhere.
+    if (!read || read.live !== read.version) return;
+    read.cursor = cursor;
+    for (const one of this.#of(channel)) if (one.live) tell(one);
+  }
+
+  /** A copy: an application may unsubscribe while it is told something. */
+  #of(channel: string): Subscription[] {
+    return [...(this.#subscriptions.get(channel) ?? [])];
+  }
+}
