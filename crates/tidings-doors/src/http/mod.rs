@@ -19,7 +19,7 @@ mod tracked;
 mod unread;
 mod waiting;
 
-use http::header::{ACCEPT, CONNECTION, HeaderMap, HeaderName, UPGRADE};
+use http::header::{ACCEPT, CONNECTION, HeaderMap, HeaderName, IF_NONE_MATCH, UPGRADE};
 
 /// `Tidings-Delivery`: the guarantee in force, on every reply to a read.
 pub const DELIVERY: HeaderName = HeaderName::from_static("tidings-delivery");
@@ -65,6 +65,13 @@ pub(crate) fn is_upgrade(headers: &HeaderMap) -> bool {
 pub fn has_token(headers: &HeaderMap, name: HeaderName, token: &str) -> bool {
     let values = headers.get_all(name).into_iter().filter_map(|value| value.to_str().ok());
     values.flat_map(|value| value.split(',')).any(|one| one.trim().eq_ignore_ascii_case(token))
+}
+
+/// The entity tags of which a client says that it has them, or `*`; without the `W/` that makes no difference to
+/// a weak comparison (RFC 9110 section 13.1.2).
+pub fn known_tags(headers: &HeaderMap) -> impl Iterator<Item = &str> {
+    let values = headers.get_all(IF_NONE_MATCH).into_iter().filter_map(|value| value.to_str().ok());
+    values.flat_map(|value| value.split(',')).map(|tag| tag.trim().trim_start_matches("W/"))
 }
 
 /// Whether `Accept` names `text/event-stream` itself with a quality above zero (RFC 9110 section 12.5.1).

@@ -8,14 +8,14 @@ use std::time::Duration;
 
 use axum::body::Body;
 use axum::response::{IntoResponse, Response};
-use http::header::{CACHE_CONTROL, CONTENT_TYPE, ETAG, HeaderMap, HeaderValue, IF_NONE_MATCH, VARY};
+use http::header::{CACHE_CONTROL, CONTENT_TYPE, ETAG, HeaderMap, HeaderValue, VARY};
 use http::{Method, StatusCode};
 use tidings_core::{Batch, From, Pace, Read, Result, Session, Want};
 
 use crate::http::problem::Problem;
 use crate::http::query::Reading;
 use crate::http::slot::Slot;
-use crate::http::{DELIVERY, POLL_AFTER, VARY_READS};
+use crate::http::{DELIVERY, POLL_AFTER, VARY_READS, known_tags};
 use crate::stream::Open;
 use crate::stream::{come_back_ms, spread};
 use crate::{Doors, Request};
@@ -130,11 +130,9 @@ async fn hold(session: &Session, want: Want, limit: usize, conflate: bool, wait_
 /// Whether the client has this page already (RFC 9110 section 13.1.2): the same
 /// page, or nothing since the cursor it has. The comparison is weak: what was on the way may have dropped the `W/`.
 fn is_known(request: &Request, read: &Read, etag: &str) -> bool {
-    let known = request.headers.get_all(IF_NONE_MATCH).into_iter().filter_map(|value| value.to_str().ok());
     let nothing_since =
         (read.messages.is_empty() && read.gap.is_none()).then(|| format!("\"{}.", read.cursor));
-    known.flat_map(|value| value.split(',')).map(str::trim).any(|tag| {
-        let tag = tag.trim_start_matches("W/");
+    known_tags(&request.headers).any(|tag| {
         tag == "*"
             || tag == etag.trim_start_matches("W/")
             || nothing_since.as_ref().is_some_and(|prefix| tag.starts_with(prefix.as_str()))

@@ -13,6 +13,7 @@ mod logging;
 mod ops;
 mod proxy_header;
 mod reload;
+mod sdk;
 mod settings;
 mod signals;
 
@@ -81,7 +82,9 @@ impl Node {
             certificates,
             jwks,
         };
-        let mut router = tidings_doors::router(&live.entrance).merge(ops::router(ops.clone(), config.dev));
+        let mut router = tidings_doors::router(&live.entrance)
+            .merge(ops::router(ops.clone(), config.dev))
+            .merge(sdk::router());
         if config.dev {
             router = router.merge(dev::router(live.config.subscribe(), clock));
         }

@@ -55,6 +55,25 @@ async fn a_development_node_serves_this_machine() {
     raw.reply("GET").await.problem(403, "origin-refused");
 }
 
+#[tokio::test]
+async fn a_page_imports_the_sdk_of_its_node() {
+    let node = TestNode::usual().await;
+    for path in ["/sdk/tidings.js", "/sdk/tabs.js"] {
+        let module = node.get(path).header("origin", "https://shop.test").await.ok();
+        assert_eq!(module.header("content-type"), "text/javascript; charset=utf-8");
+        assert_eq!(module.header("access-control-allow-origin"), "*");
+        assert!(module.body.contains("export"), "{path}");
+        let etag = module.header("etag").to_owned();
+        for known in [etag.clone(), format!("W/{etag}"), format!("\"other\", {etag}"), "*".into()] {
+            let again = node.get(path).header("if-none-match", &known).await;
+            assert_eq!((again.status, again.header("etag")), (304, etag.as_str()), "{known}");
+            assert_eq!(again.body, "");
+        }
+        node.get(path).header("if-none-match", "\"other\"").await.ok();
+        node.call("POST", path).await.problem(405, "method-not-allowed");
+    }
+}
+
 /// M54: more channels are read than the node follows. Nobody is refused, and nothing is lost.
 #[tokio::test]
 async fn more_channels_than_feeds() {
