@@ -12,18 +12,18 @@ const AFTERWARDS_MS = 1_500;
 /** For all to be there after the last message was published, unless the scenario says otherwise. */
 const SETTLE_MS = 30_000;
 
-/** Notes in the page which lock it holds, before the SDK can ask for one. */
+/** Notes in the page which locks it holds, before the SDK can ask for one. */
 const noteLocks = () => {
   const request = LockManager.prototype.request;
-  window.locksHeld = 0;
+  window.locksHeld = new Set();
   LockManager.prototype.request = function (name, ...rest) {
     const callback = rest.pop();
     return request.call(this, name, ...rest, async (lock) => {
-      if (lock) window.locksHeld++;
+      if (lock) window.locksHeld.add(name);
       try {
         return await callback(lock);
       } finally {
-        if (lock) window.locksHeld--;
+        if (lock) window.locksHeld.delete(name);
       }
     });
   };
@@ -67,9 +67,13 @@ export class World {
     return page;
   }
 
-  /** The page that holds a lock, or the first one. */
+  /** The page that holds a lock that another one waits for; the first one where there is none. */
   async leader() {
-    for (const page of this.pages) if (await page.evaluate('window.locksHeld')) return page;
+    const wanted = await this.pages[0].evaluate('navigator.locks.query().then(({ pending }) => pending.map(({ name }) => name))');
+    for (const page of this.pages) {
+      const held = await page.evaluate('[...window.locksHeld]');
+      if (held.some((name) => wanted.includes(name))) return page;
+    }
     return this.pages[0];
   }
 
