@@ -12,18 +12,18 @@ const AFTERWARDS_MS = 1_500;
 /** For all to be there after the last message was published, unless the scenario says otherwise. */
 const SETTLE_MS = 30_000;
 
-/** Notes in the page which locks it holds, before the SDK can ask for one. */
+/** Notes in the page how many locks it holds, before the SDK can ask for one. */
 const noteLocks = () => {
   const request = LockManager.prototype.request;
-  window.locksHeld = new Set();
+  window.locksHeld = 0;
   LockManager.prototype.request = function (name, ...rest) {
     const callback = rest.pop();
     return request.call(this, name, ...rest, async (lock) => {
-      if (lock) window.locksHeld.add(name);
+      if (lock) window.locksHeld++;
       try {
         return await callback(lock);
       } finally {
-        if (lock) window.locksHeld.delete(name);
+        if (lock) window.locksHeld--;
       }
     });
   };
@@ -67,14 +67,10 @@ export class World {
     return page;
   }
 
-  /** The page that holds a lock that another one waits for; the first one where there is none. */
+  /** The page that holds the most locks: the leader has one more than the others. The first one where none has. */
   async leader() {
-    const wanted = await this.pages[0].evaluate('navigator.locks.query().then(({ pending }) => pending.map(({ name }) => name))');
-    for (const page of this.pages) {
-      const held = await page.evaluate('[...window.locksHeld]');
-      if (held.some((name) => wanted.includes(name))) return page;
-    }
-    return this.pages[0];
+    const held = await Promise.all(this.pages.map((page) => page.evaluate('window.locksHeld')));
+    return this.pages[held.indexOf(Math.max(...held))];
   }
 
   /** Waits until the page has connected, or `ms` are over: on some networks that takes its time. */
