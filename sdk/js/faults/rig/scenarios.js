@@ -321,7 +321,8 @@ export const SCENARIOS = [
         world.fault();
         await page.goto(`${world.statics.url}/bare.html`);
         await sleep(700);
-        await page.goBack();
+        // The driver does not notice a page that comes back from the cache.
+        await page.goBack({ waitUntil: 'commit', timeout: 1_500 }).catch(() => {});
         world.over();
         await page.waitForFunction('window.app', null, { timeout: 10_000 });
         (world.restored ??= []).push(await page.evaluate('window.restored'));
