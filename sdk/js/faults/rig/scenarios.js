@@ -21,6 +21,19 @@ const frozenFor = (ms, thaw) => async (world) => {
   world.over();
 };
 
+/**
+ * Nothing of a page runs until the returned function is called, as where a browser freezes it. (It freezes hidden
+ * pages only, and a headless browser has none; a debugger stops any.)
+ */
+async function stop(world, page) {
+  const cdp = await world.context.newCDPSession(page);
+  await cdp.send('Debugger.enable');
+  const stopped = new Promise((resolve) => cdp.once('Debugger.paused', resolve));
+  await cdp.send('Debugger.pause');
+  await stopped;
+  return () => cdp.send('Debugger.resume');
+}
+
 const fromTheStart = (habits) => (world) => {
   Object.assign(world.proxy.box, habits);
   world.fault();
@@ -111,6 +124,9 @@ export const SCENARIOS = [
       await world.proxy.wire.accept();
       world.over();
     },
+  },
+  {
+    name: 'black hole for 25 s: accepted, and forgotten', rate: 60, settleMs: 60_000, during: frozenFor(25_000, { forget: true }),
   },
   {
     name: 'the node killed and started again', quick: true, broker: 'disk',
@@ -229,16 +245,15 @@ export const SCENARIOS = [
     },
   },
   {
-    name: 'the leading tab freezes', pages: 2, settleMs: 60_000,
+    name: 'the leading tab freezes for 25 s', pages: 3, oneConnection: true, rate: 70, settleMs: 60_000,
     // The frozen one is let go at the end: it must then have all, too.
     async during(world) {
       await begin(world);
       const leader = await world.leader();
       world.fault();
-      world.cdp = await world.context.newCDPSession(leader);
-      await world.cdp.send('Page.setWebLifecycleState', { state: 'frozen' });
+      const thaw = await stop(world, leader);
       await part(world, 0.95);
-      await world.cdp.send('Page.setWebLifecycleState', { state: 'active' });
+      await thaw();
       world.over();
     },
   },
@@ -288,13 +303,12 @@ export const SCENARIOS = [
     name: 'the page frozen for 25 s', rate: 60, settleMs: 60_000, within: { firstMs: 6_000 },
     async during(world) {
       await begin(world);
-      const cdp = await world.context.newCDPSession(world.pages[0]);
       world.fault();
-      await cdp.send('Page.setWebLifecycleState', { state: 'frozen' });
+      const thaw = await stop(world, world.pages[0]);
       world.proxy.wire.freeze();
       await sleep(25_000);
       world.proxy.wire.thaw({ forget: true });
-      await cdp.send('Page.setWebLifecycleState', { state: 'active' });
+      await thaw();
       world.over();
     },
   },
@@ -307,7 +321,8 @@ export const SCENARIOS = [
         world.fault();
         await page.goto(`${world.statics.url}/bare.html`);
         await sleep(700);
-        await page.goBack();
+        // The driver does not notice a page that comes back from the cache.
+        await page.goBack({ waitUntil: 'commit', timeout: 1_500 }).catch(() => {});
         world.over();
         await page.waitForFunction('window.app', null, { timeout: 10_000 });
         (world.restored ??= []).push(await page.evaluate('window.restored'));

@@ -12,7 +12,7 @@ const AFTERWARDS_MS = 1_500;
 /** For all to be there after the last message was published, unless the scenario says otherwise. */
 const SETTLE_MS = 30_000;
 
-/** Notes in the page which lock it holds, before the SDK can ask for one. */
+/** Notes in the page how many locks it holds, before the SDK can ask for one. */
 const noteLocks = () => {
   const request = LockManager.prototype.request;
   window.locksHeld = 0;
@@ -67,10 +67,10 @@ export class World {
     return page;
   }
 
-  /** The page that holds a lock, or the first one. */
+  /** The page that holds the most locks: the leader has one more than the others. The first one where none has. */
   async leader() {
-    for (const page of this.pages) if (await page.evaluate('window.locksHeld')) return page;
-    return this.pages[0];
+    const held = await Promise.all(this.pages.map((page) => page.evaluate('window.locksHeld')));
+    return this.pages[held.indexOf(Math.max(...held))];
   }
 
   /** Waits until the page has connected, or `ms` are over: on some networks that takes its time. */
