@@ -2,7 +2,7 @@ import { Silence, sleep } from '../clock.js';
 import { ofProblem, TidingsError } from '../errors.js';
 import { linked } from '../http.js';
 import type { End, Gap, Message } from '../types.js';
-import { channels, query, Requests } from './requests.js';
+import { channels, HELD, query, Requests } from './requests.js';
 import type { OpenTransport, Read, Wire } from './transport.js';
 
 /** A stream whose first bytes take longer is held back by something on the way. */
@@ -17,7 +17,7 @@ const BLOCK_CHARS = 64 * 1024 * 1024;
 
 /** Server-Sent Events, read by fetch: so that a token can go in a header, and the first bytes can be timed. */
 export const sse: OpenTransport = (wire) =>
-  new Requests(wire, (reads, signal, proved) => stream(wire, reads, signal, proved));
+  new Requests(wire, (reads, signal, proved) => stream(wire, reads, signal, proved), HELD);
 
 async function stream(wire: Wire, reads: Read[], signal: AbortSignal, proved: () => Promise<void>): Promise<void> {
   const versions = reads.map(({ channel, version }) => [channel, version] as const);
