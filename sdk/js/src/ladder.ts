@@ -35,7 +35,7 @@ export class Ladder {
     if (!known || now - known.at > REMEMBERED_MS || !order.includes(known.transport)) return;
     // Another tab is no property of the network.
     for (const name of this.#above(known.transport))
-      if (name !== 'tab') this.#bad.set(name, { until: now + BAD_MS, times: 1 });
+      if (name !== 'tab') this.#bad.set(name, { until: now + BAD_MS, times: 0 });
   }
 
   /** The next to try, or undefined where all have failed: then wait, and begin again. */

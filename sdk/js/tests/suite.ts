@@ -323,7 +323,7 @@ export const cases: Record<string, Case> = {
       await command(given, { cut: true });
       let n = 0;
       // Seldom enough for a long request to be held, and cut.
-      for (const end = Date.now() + 30_000; !isOn(client, 'poll') && Date.now() < end; await sleep(1_200)) {
+      for (const end = Date.now() + 40_000; !isOn(client, 'poll') && Date.now() < end; await sleep(3_000)) {
         await put(given, channel.name, ++n);
       }
       // Bun sends a request again by itself when its connection is cut, so long-poll works there.

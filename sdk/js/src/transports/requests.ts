@@ -40,7 +40,10 @@ export class Requests implements Transport {
     this.#settle = setTimeout(() => this.#begin(), SETTLE_MS);
   }
 
-  wake(): void {}
+  /** What is held may be dead. */
+  wake(): void {
+    this.update();
+  }
 
   refresh(): void {
     this.update();

@@ -9,6 +9,7 @@ export declare class Requests implements Transport {
     /** `most`: requests that may be held at once. */
     constructor(wire: Wire, run: Run, most?: number);
     update(): void;
+    /** What is held may be dead. */
     wake(): void;
     refresh(): void;
     close(): void;
