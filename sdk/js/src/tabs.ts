@@ -13,8 +13,8 @@ import type { StateEvent, SubscribeOptions, TransportName } from './types.js';
 /** A leader that does not answer for so long is not there, in milliseconds. */
 const PROOF_MS = 3_000;
 /** How often a quiet leader is asked whether it is there, and when it is not. */
-const ASK_MS = 10_000;
-const SILENT_MS = 20_000;
+const ASK_MS = 3_000;
+const SILENT_MS = 8_000;
 
 /** What a tab says to the leader. */
 type Asked = { tab: string; reads?: Read[]; bye?: true };

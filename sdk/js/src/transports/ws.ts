@@ -51,7 +51,9 @@ class Session implements Transport {
   #over = false;
   /** Until when the server has to say something, since it was asked. */
   #deadline: number | undefined;
-  #told: TidingsError | undefined;
+  #problem: TidingsError | undefined;
+  /** Whether a message came since it was last asked: only a silence after one says anything. */
+  #news = true;
 
   constructor(wire: Wire) {
     this.#wire = wire;
@@ -111,7 +113,7 @@ class Session implements Transport {
       this.update();
     };
     socket.onmessage = ({ data }) => this.#hear(data);
-    socket.onclose = (event) => this.#end(this.#told ?? ofClose(event));
+    socket.onclose = (event) => this.#end(this.#problem ?? ofClose(event));
   }
 
   #proved(): void {
@@ -174,7 +176,7 @@ class Session implements Transport {
     }
     // A message has an id as well: its own.
     if (frame.id !== undefined && frame.data === undefined) this.#answered(frame.id, frame);
-    else this.#news(frame);
+    else this.#told(frame);
   }
 
   #answered(id: number, frame: Frame): void {
@@ -187,16 +189,18 @@ class Session implements Transport {
     waiting?.resolve(frame);
   }
 
-  #news(frame: Frame): void {
+  #told(frame: Frame): void {
     const { emit } = this.#wire;
-    if (frame.data !== undefined) emit({ type: 'message', message: frame as unknown as Message });
-    else if (frame.gap) emit({ type: 'gap', gap: frame.gap });
+    if (frame.data !== undefined) {
+      this.#news = true;
+      emit({ type: 'message', message: frame as unknown as Message });
+    } else if (frame.gap) emit({ type: 'gap', gap: frame.gap });
     else if (frame.end) {
       this.#asked.delete(frame.end.channel);
       emit({ type: 'end', end: frame.end });
     } else if (frame.presence) emit({ type: 'presence', ...frame.presence });
     else if (frame.unsubscribed?.error) this.#refused(frame.unsubscribed.channel, ofProblem(frame.unsubscribed.error));
-    else if (frame.error) this.#told = ofProblem(frame.error);
+    else if (frame.error) this.#problem = ofProblem(frame.error);
     else this.#socket?.send('{}');
   }
 
@@ -205,11 +209,12 @@ class Session implements Transport {
     if (!this.#open) return;
     if (silentMs >= SILENT_MS || Date.now() >= (this.#deadline ?? Number.POSITIVE_INFINITY)) {
       this.#end(new TidingsError('silent', `nothing was heard for ${Math.round(silentMs / 1_000)} s`), true);
-    } else if (silentMs >= ASK_MS && !this.#deadline) this.#ping(ASK_MS);
+    } else if (silentMs >= ASK_MS && this.#news) this.#ping(ASK_MS);
   }
 
   /** Something has to be heard within so long. */
   #ping(ms: number): void {
+    this.#news = false;
     this.#deadline = Math.min(this.#deadline ?? Number.POSITIVE_INFINITY, Date.now() + ms);
     this.#ask(PROOF).catch(() => undefined);
   }
