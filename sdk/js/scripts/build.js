@@ -3,9 +3,10 @@
 //   node scripts/build.js [FOLDER]
 
 import { execFileSync } from 'node:child_process';
-import { rmSync } from 'node:fs';
+import { readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { build } from 'esbuild';
+import { minify } from 'terser';
 
 const home = fileURLToPath(new URL('..', import.meta.url));
 const out = process.argv[2] ?? `${home}dist`;
@@ -16,10 +17,11 @@ for (const [name, source] of [
   ['tabs', 'tabs'],
   ['react', 'react'],
 ]) {
+  const file = `${out}/${name}.js`;
   await build({
     absWorkingDir: home,
     entryPoints: [`src/${source}.ts`],
-    outfile: `${out}/${name}.js`,
+    outfile: file,
     bundle: true,
     format: 'esm',
     target: 'es2022',
@@ -28,6 +30,9 @@ for (const [name, source] of [
     // Loaded when it is needed, and not a part of the main module.
     external: ['./tabs.js', './tidings.js', 'react'],
   });
+  // A second look makes it smaller by a thirtieth.
+  const options = { module: true, ecma: 2020, compress: { passes: 3, unsafe_arrows: true } };
+  writeFileSync(file, `${(await minify(readFileSync(file, 'utf8'), options)).code}\n`);
 }
 execFileSync(
   process.execPath,

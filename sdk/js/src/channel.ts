@@ -41,7 +41,8 @@ export class Channel<T = unknown> implements AsyncIterable<Message<T>> {
 
   /**
    * Stores a message: anything that JSON can say, or bytes. Resolves when it is stored; tries again as long as that
-   * is safe, with one key. Rejects with the server's code, `queue-full` or `unknown-outcome`.
+   * is safe, with one key. What you publish without waiting is stored in this order, but for messages that the server
+   * refuses for the moment (`rate-limited`): wait for each where that matters. Rejects with the server's code, `queue-full` or `unknown-outcome`.
    */
   publish(data: T, options: PublishOptions = {}): Promise<Published> {
     return this.#parts.publishing.publish(this.name, data, options);

@@ -30,18 +30,28 @@ export class TidingsError extends Error {
   constructor(
     code: string,
     detail: string,
-    more: { stored?: boolean | 'unknown'; retryMs?: number; answered?: boolean; cause?: unknown } = {},
+    more: {
+      stored?: boolean | 'unknown' | undefined;
+      retryMs?: number | undefined;
+      status?: number | undefined;
+      answered?: boolean;
+      cause?: unknown;
+    } = {},
   ) {
     super(`${detail} (${code})`, more.cause === undefined ? undefined : { cause: more.cause });
     this.code = code;
     this.stored = more.stored;
     this.retryMs = more.retryMs;
+    this.status = more.status;
     this.answered = more.answered ?? false;
   }
 
+  /** The HTTP status that goes with it, where a server answered. */
+  readonly status: number | undefined;
+
   /** Whether the same request may succeed later. */
   get passing(): boolean {
-    return PASSING.has(this.code);
+    return PASSING.has(this.code) || (this.status ?? 0) >= 500;
   }
 
   /** Whether another token might help. */
@@ -52,11 +62,11 @@ export class TidingsError extends Error {
 
 /** A problem of the server as an error. */
 export function ofProblem(problem: Problem, retryMs?: number): TidingsError {
-  const wait = problem.retry_ms ?? retryMs;
   return new TidingsError(problem.code ?? 'unknown', problem.detail ?? problem.title ?? 'the server refused', {
     answered: true,
-    ...(problem.stored === undefined ? {} : { stored: problem.stored }),
-    ...(wait === undefined ? {} : { retryMs: wait }),
+    stored: problem.stored,
+    status: problem.status,
+    retryMs: problem.retry_ms ?? retryMs,
   });
 }
 

@@ -23,7 +23,7 @@ export interface Page {
 }
 
 /** The longest that a short request may take, in milliseconds. */
-const TIMEOUT_MS = 10_000;
+const TIMEOUT_MS = 5_000;
 
 /** A signal that can be aborted, and is when the other one is. */
 export function linked(signal: AbortSignal | undefined): AbortController {

@@ -33,7 +33,9 @@ export class Ladder {
     this.#node = node;
     const known = recall()[node];
     if (!known || now - known.at > REMEMBERED_MS || !order.includes(known.transport)) return;
-    for (const name of this.#above(known.transport)) this.#bad.set(name, { until: now + BAD_MS, times: 1 });
+    // Another tab is no property of the network.
+    for (const name of this.#above(known.transport))
+      if (name !== 'tab') this.#bad.set(name, { until: now + BAD_MS, times: 0 });
   }
 
   /** The next to try, or undefined where all have failed: then wait, and begin again. */
@@ -61,7 +63,7 @@ export class Ladder {
   opened(name: TransportName, now: number): void {
     for (const other of this.#tried) this.#blame(other, now);
     this.#tried.clear();
-    remember(this.#node, name, now);
+    if (name !== 'tab') remember(this.#node, name, now);
   }
 
   /** It was open for `uptimeMs`, and is lost: silently, or because it was found to be `blocked`. */

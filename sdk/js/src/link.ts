@@ -208,12 +208,15 @@ export class Link {
   #woke(wake: Wake): void {
     this.#parts.log(`the page: ${wake}`);
     if (this.#state.at === 'closed') return;
-    const waits = this.#state.at === 'waiting' || this.#state.at === 'offline';
+    const state = this.#state;
+    // A time that the server asked for is kept, however often somebody looks.
+    const waits =
+      state.at === 'offline' ? wake !== 'visible' : state.at === 'waiting' && state.reason.retryMs === undefined;
     if (wake === 'offline' || wake === 'hide') {
       this.#drop();
       this.#step({ type: 'offline' });
       if (wake === 'offline') this.#timer = setTimeout(() => this.#connect(), OFFLINE_MS);
-    } else if (waits && (wake !== 'visible' || this.#state.at === 'waiting')) this.#connect();
+    } else if (waits) this.#connect();
     else this.#current?.transport?.wake();
     if (wake === 'online') {
       this.#ladder.forget();

@@ -52,13 +52,18 @@ const FRAME_CHARS = 16 * 1024;
 /** A retry that leaves later than this before the end of the window might arrive after it, in milliseconds. */
 const MARGIN_MS = 10_000;
 
-/** The publishes of a client: in order, each stored once, with one key over all its tries. */
+/**
+ * The publishes of a client: each stored once, with one key over all its tries. In the order of the calls, but for one
+ * case: those behind one that is refused for the moment may be stored before it.
+ */
 export class Publishing {
   readonly #parts: PublishingParts;
   readonly #queue: Entry[] = [];
   readonly #closed = new AbortController();
   #wake = new AbortController();
   #running = false;
+  /** How many go out together: more with each success, one after a refusal, so that few are behind the next. */
+  #most = 1;
 
   constructor(parts: PublishingParts) {
     this.#parts = parts;
@@ -124,7 +129,7 @@ export class Publishing {
     let chars = 0;
     for (const entry of this.#queue) {
       chars += entry.chars;
-      if (batch.length > 0 && (batch.length >= BATCH || chars > BATCH_CHARS)) break;
+      if (batch.length > 0 && (batch.length >= this.#most || chars > BATCH_CHARS)) break;
       batch.push(entry);
     }
     // The client's own subscriptions go first, so that they get what it publishes.
@@ -159,6 +164,7 @@ export class Publishing {
         waitMs = Math.max(waitMs ?? 0, result.retryMs ?? 0);
       }
     }
+    this.#most = waitMs === undefined ? Math.min(2 * this.#most, BATCH) : 1;
     return waitMs;
   }
 

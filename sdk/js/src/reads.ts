@@ -1,7 +1,7 @@
 import { backoffMs } from './backoff.js';
 import { sleep } from './clock.js';
 import { covers } from './cursor.js';
-import { ofThrown, type TidingsError } from './errors.js';
+import { ofThrown, TidingsError } from './errors.js';
 import type { Http, Page } from './http.js';
 import { call, type Subscription } from './subscription.js';
 import type { Read, TransportEvent } from './transports/transport.js';
@@ -9,6 +9,8 @@ import type { PresenceChange } from './types.js';
 
 /** Messages of the page that finds where a subscription begins. */
 const PAGE = 1_000;
+/** Such pages that are asked for at once. */
+const AT_ONCE = 4;
 
 /** What a client reads: one read a channel, whatever the number of its subscriptions, each at its own place. */
 export class Reads {
@@ -17,7 +19,9 @@ export class Reads {
   readonly #subscriptions = new Map<string, Set<Subscription>>();
   readonly #http: Http;
   readonly #changed: () => void;
-  readonly #closed = new AbortController();
+  /** Pages that are asked for, and who waits for a turn. */
+  #asking = 0;
+  readonly #turns: (() => void)[] = [];
 
   /** `changed` is called when `wanted` is not what it was. */
   constructor(http: Http, changed: () => void) {
@@ -45,7 +49,6 @@ export class Reads {
 
   /** Ends all; with an error, where there is one. */
   close(reason: TidingsError | undefined): void {
-    this.#closed.abort();
     for (const one of [...this.#subscriptions.values()].flatMap((all) => [...all])) {
       if (reason) one.fail(reason);
       else one.unsubscribe();
@@ -112,17 +115,24 @@ export class Reads {
 
   /** Asks until there is an answer; a refusal is one. */
   async #page(subscription: Subscription, query: [string, string][]): Promise<Page | undefined> {
-    for (let attempt = 0; !subscription.closed; attempt++) {
-      try {
-        return (await this.#http.page([subscription.channel], { query: [...query], signal: this.#closed.signal })).page;
-      } catch (thrown) {
-        const error: TidingsError = ofThrown(thrown);
-        if (this.#closed.signal.aborted) return undefined;
-        if (!error.passing) throw error;
-        await sleep(error.retryMs ?? backoffMs(attempt), this.#closed.signal);
-      }
+    const { signal } = subscription.over;
+    for (let attempt = 0; !signal.aborted; attempt++) {
+      // A few at a time: a browser would let the others wait, and their time run out.
+      await this.#turn();
+      const asked = await this.#http.page([subscription.channel], { query: [...query], signal }).catch(ofThrown);
+      this.#asking--;
+      this.#turns.shift()?.();
+      if (signal.aborted) return undefined;
+      if (!(asked instanceof TidingsError)) return asked.page;
+      if (!asked.passing) throw asked;
+      await sleep(asked.retryMs ?? backoffMs(attempt), signal);
     }
     return undefined;
+  }
+
+  async #turn(): Promise<void> {
+    while (this.#asking >= AT_ONCE) await new Promise<void>((resolve) => this.#turns.push(resolve));
+    this.#asking++;
   }
 
   #join(subscription: Subscription, cursor: string): void {

@@ -31,7 +31,8 @@ export class Subscription<T = unknown> {
   readonly #dedupeMs: number;
   readonly #ids = new Map<string, number>();
   #cursor: string | undefined;
-  #closed = false;
+  /** @internal Aborted when it is over. */
+  readonly over = new AbortController();
   #begun!: { resolve(cursor: string): void; reject(error: Error): void };
 
   /** @internal */
@@ -57,13 +58,13 @@ export class Subscription<T = unknown> {
   }
 
   get closed(): boolean {
-    return this.#closed;
+    return this.over.signal.aborted;
   }
 
   /** Reads no more. */
   unsubscribe(): void {
-    if (this.#closed) return;
-    this.#closed = true;
+    if (this.closed) return;
+    this.over.abort();
     this.live = false;
     this.#begun.reject(new TidingsError('unsubscribed', 'the subscription was ended before it began'));
     this.#leave(this as Subscription);
@@ -77,7 +78,7 @@ export class Subscription<T = unknown> {
 
   /** @internal A message, unless the application had it. */
   message(message: Message): void {
-    if (this.#closed || this.#had(message.cursor)) return;
+    if (this.closed || this.#had(message.cursor)) return;
     const twice = this.#isRepeated(message);
     this.#cursor = message.cursor;
     if (!twice) call(this.options.onMessage, decoded(message) as Message<T>);
@@ -85,14 +86,14 @@ export class Subscription<T = unknown> {
 
   /** @internal */
   gap(gap: Gap): void {
-    if (this.#closed || this.#had(gap.until)) return;
+    if (this.closed || this.#had(gap.until)) return;
     this.#cursor = gap.until;
     call(this.options.onGap, gap);
   }
 
   /** @internal */
   end(end: End): void {
-    if (this.#closed) return;
+    if (this.closed) return;
     this.#cursor = end.cursor;
     this.unsubscribe();
     call(this.options.onEnd, end);
@@ -100,7 +101,7 @@ export class Subscription<T = unknown> {
 
   /** @internal */
   fail(error: Error): void {
-    if (this.#closed) return;
+    if (this.closed) return;
     this.#begun.reject(error);
     this.unsubscribe();
     call(this.options.onError, error);

@@ -8,13 +8,13 @@ import type { Tidings } from './client.js';
 import type { TidingsError } from './errors.js';
 import type { Subscription } from './subscription.js';
 import type { Read, Transport, TransportEvent, Wire } from './transports/transport.js';
-import type { StateEvent, SubscribeOptions } from './types.js';
+import type { StateEvent, SubscribeOptions, TransportName } from './types.js';
 
 /** A leader that does not answer for so long is not there, in milliseconds. */
 const PROOF_MS = 3_000;
 /** How often a quiet leader is asked whether it is there, and when it is not. */
-const ASK_MS = 10_000;
-const SILENT_MS = 20_000;
+const ASK_MS = 3_000;
+const SILENT_MS = 8_000;
 
 /** What a tab says to the leader. */
 type Asked = { tab: string; reads?: Read[]; bye?: true };
@@ -196,6 +196,7 @@ class Follower implements Transport {
   readonly #tick: ReturnType<typeof setInterval>;
   #heard = Date.now();
   #answered = false;
+  #via: TransportName | undefined;
   #open = false;
   #over = false;
 
@@ -254,7 +255,8 @@ class Follower implements Transport {
 
   #is({ state, transport }: StateEvent): void {
     if (state === 'connected') {
-      this.#wire.emit({ type: 'open', ...(transport && { via: transport }) });
+      if (transport !== this.#via) this.#wire.emit({ type: 'open', ...(transport && { via: transport }) });
+      this.#via = transport;
       if (!this.#open) {
         this.#open = true;
         this.update();

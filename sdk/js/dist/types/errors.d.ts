@@ -18,11 +18,14 @@ export declare class TidingsError extends Error {
     /** Whether a server of Tidings said so, and not the way to it. */
     readonly answered: boolean;
     constructor(code: string, detail: string, more?: {
-        stored?: boolean | 'unknown';
-        retryMs?: number;
+        stored?: boolean | 'unknown' | undefined;
+        retryMs?: number | undefined;
+        status?: number | undefined;
         answered?: boolean;
         cause?: unknown;
     });
+    /** The HTTP status that goes with it, where a server answered. */
+    readonly status: number | undefined;
     /** Whether the same request may succeed later. */
     get passing(): boolean;
     /** Whether another token might help. */

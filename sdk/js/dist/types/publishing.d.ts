@@ -17,7 +17,10 @@ export interface PublishingParts {
     /** The server's window for idempotency keys, in milliseconds. */
     dedupeMs: number;
 }
-/** The publishes of a client: in order, each stored once, with one key over all its tries. */
+/**
+ * The publishes of a client: each stored once, with one key over all its tries. In the order of the calls, but for one
+ * case: those behind one that is refused for the moment may be stored before it.
+ */
 export declare class Publishing {
     #private;
     constructor(parts: PublishingParts);

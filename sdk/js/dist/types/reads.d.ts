@@ -1,4 +1,4 @@
-import { type TidingsError } from './errors.js';
+import { TidingsError } from './errors.js';
 import type { Http } from './http.js';
 import { type Subscription } from './subscription.js';
 import type { Read, TransportEvent } from './transports/transport.js';

@@ -1,7 +1,7 @@
 import { sleep } from '../clock.js';
 import { ofThrown, TidingsError } from '../errors.js';
 import { hasNews, tell } from './pages.js';
-import { query, Requests } from './requests.js';
+import { HELD, query, Requests } from './requests.js';
 import type { OpenTransport, Read, Wire } from './transport.js';
 
 /** How long the server may hold a request: with what the way takes it stays under 20 s of silence. */
@@ -15,7 +15,7 @@ const PAGE = '1000';
 
 /** Long-poll: a request that is held until there is news. */
 export const longPoll: OpenTransport = (wire) =>
-  new Requests(wire, (reads, signal, proved) => poll(wire, reads, signal, proved));
+  new Requests(wire, (reads, signal, proved) => poll(wire, reads, signal, proved), HELD);
 
 async function poll(wire: Wire, reads: Read[], signal: AbortSignal, proved: () => Promise<void>): Promise<void> {
   const names = reads.map((read) => read.channel);

@@ -3,7 +3,9 @@ import type { Read, Transport, Wire } from './transport.js';
 
 /** Most channels of one request, and most characters of its query. */
 const CHANNELS = 100;
-const QUERY_CHARS = 8_000;
+const QUERY_CHARS = 14_000;
+/** A browser has six connections to a host over HTTP/1.1: requests that are held leave some for all else. */
+export const HELD = 4;
 /** Changes that come so close together make one new request, in milliseconds. */
 const SETTLE_MS = 5;
 
@@ -14,15 +16,18 @@ export type Run = (reads: Read[], signal: AbortSignal, proved: () => Promise<voi
 export class Requests implements Transport {
   readonly #wire: Wire;
   readonly #run: Run;
+  readonly #most: number;
   #round = new AbortController();
   #open: (() => void) | undefined;
   readonly #opened: Promise<void>;
   #unproved = 1;
   #settle: ReturnType<typeof setTimeout> | undefined;
 
-  constructor(wire: Wire, run: Run) {
+  /** `most`: requests that may be held at once. */
+  constructor(wire: Wire, run: Run, most = Number.POSITIVE_INFINITY) {
     this.#wire = wire;
     this.#run = run;
+    this.#most = most;
     this.#opened = new Promise((resolve) => {
       this.#open = resolve;
     });
@@ -35,7 +40,10 @@ export class Requests implements Transport {
     this.#settle = setTimeout(() => this.#begin(), SETTLE_MS);
   }
 
-  wake(): void {}
+  /** What is held may be dead. */
+  wake(): void {
+    this.update();
+  }
 
   refresh(): void {
     this.update();
@@ -53,6 +61,11 @@ export class Requests implements Transport {
     const groups = grouped(this.#wire.reads.values());
     this.#unproved = Math.max(1, groups.length);
     if (groups.length === 0) this.#guard(this.#probe(signal), [], signal);
+    const many = new TidingsError(
+      'blocked',
+      `${groups.length} requests would be held at once: too many channels for this transport`,
+    );
+    if (groups.length > this.#most) return void this.#guard(Promise.reject(many), [], signal);
     for (const group of groups) {
       let counted = false;
       const proved = () => {
@@ -132,7 +145,7 @@ export function grouped(reads: Iterable<Read>): Read[][] {
   const groups: Read[][] = [];
   const open = new Map<string, { reads: Read[]; chars: number }>();
   for (const read of reads) {
-    const chars = read.channel.length * 3 + read.cursor.length + 10;
+    const chars = encodeURIComponent(read.channel).length + read.cursor.length + 10;
     // A paced read has its own rate, so it has its own request.
     const pace = read.maxRate === undefined ? '' : read.channel;
     let group = open.get(pace);

@@ -2,7 +2,7 @@ import { Silence, sleep } from '../clock.js';
 import { ofProblem, TidingsError } from '../errors.js';
 import { linked } from '../http.js';
 import type { End, Gap, Message } from '../types.js';
-import { channels, query, Requests } from './requests.js';
+import { channels, HELD, query, Requests } from './requests.js';
 import type { OpenTransport, Read, Wire } from './transport.js';
 
 /** A stream whose first bytes take longer is held back by something on the way. */
@@ -16,17 +16,26 @@ const SILENT_MS = 20_000;
 const BLOCK_CHARS = 64 * 1024 * 1024;
 
 /** Server-Sent Events, read by fetch: so that a token can go in a header, and the first bytes can be timed. */
-export const sse: OpenTransport = (wire) =>
-  new Requests(wire, (reads, signal, proved) => stream(wire, reads, signal, proved));
+export const sse: OpenTransport = (wire) => {
+  const page = { woke: 0 };
+  const requests = new Requests(wire, (reads, signal, proved) => stream(wire, reads, signal, proved, page), HELD);
+  return Object.assign(requests, { wake: () => page.woke++ });
+};
 
-async function stream(wire: Wire, reads: Read[], signal: AbortSignal, proved: () => Promise<void>): Promise<void> {
+async function stream(
+  wire: Wire,
+  reads: Read[],
+  signal: AbortSignal,
+  proved: () => Promise<void>,
+  page: { woke: number },
+): Promise<void> {
   const versions = reads.map(({ channel, version }) => [channel, version] as const);
   const abort = linked(signal);
   const held = new TidingsError('blocked', `the event stream was held back for ${FIRST_BYTES_MS / 1_000} s`);
   const first = setTimeout(() => abort.abort(held), FIRST_BYTES_MS);
   let asked = '';
   const silence = new Silence((ms) => {
-    const place = reads.map((read) => read.cursor).join('');
+    const place = placeOf(reads) + page.woke;
     if (ms >= SILENT_MS) abort.abort(silent());
     else if (ms >= ASK_MS && asked !== place && reads[0]?.maxRate === undefined) {
       asked = place;
@@ -59,12 +68,13 @@ async function stream(wire: Wire, reads: Read[], signal: AbortSignal, proved: ()
   }
 }
 
+const placeOf = (reads: Read[]) => reads.map((read) => read.cursor).join('');
+
 const silent = () => new TidingsError('silent', 'nothing was heard, though there should have been something');
 
 /** Once after news: does a short request bring what the stream does not? Then it is held back, or dead. */
 async function crossCheck(wire: Wire, reads: Read[], signal: AbortSignal): Promise<TidingsError | undefined> {
-  const place = () => reads.map((read) => read.cursor).join('');
-  const before = place();
+  const before = placeOf(reads);
   const ask = { query: [...query(reads), ['limit', '1']] as [string, string][], signal, timeoutMs: ASK_MS };
   try {
     const { page } = await wire.http.page(
@@ -76,7 +86,9 @@ async function crossCheck(wire: Wire, reads: Read[], signal: AbortSignal): Promi
   } catch (thrown) {
     return thrown instanceof TidingsError && thrown.answered ? undefined : silent();
   }
-  return place() === before ? new TidingsError('blocked', 'the event stream is held back on the way') : undefined;
+  return placeOf(reads) === before
+    ? new TidingsError('blocked', 'the event stream is held back on the way')
+    : undefined;
 }
 
 /** All channels are closed, and read to their ends. */

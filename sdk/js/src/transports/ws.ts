@@ -26,6 +26,8 @@ interface Waiting {
 const PROOF_MS = 5_000;
 /** After so long a silence it is asked whether it lives; after as long again it does not. */
 const ASK_MS = 5_000;
+/** A page that woke wants to know it sooner. */
+const WOKEN_MS = 2_500;
 /** The server speaks every 15 s. */
 const SILENT_MS = 20_000;
 /** Asks for nothing, and is answered. */
@@ -44,11 +46,14 @@ class Session implements Transport {
   #socket: WebSocket | undefined;
   #token: string | undefined;
   #id = 0;
+  #begun = false;
   #open = false;
   #over = false;
-  /** When the server was asked whether it lives, in the silence before its answer. */
-  #pinged = false;
-  #told: TidingsError | undefined;
+  /** Until when the server has to say something, since it was asked. */
+  #deadline: number | undefined;
+  #problem: TidingsError | undefined;
+  /** Whether a message came since it was last asked: only a silence after one says anything. */
+  #news = true;
 
   constructor(wire: Wire) {
     this.#wire = wire;
@@ -59,13 +64,13 @@ class Session implements Transport {
   }
 
   update(): void {
-    if (!this.#socket || (!this.#open && this.#wire.trial)) return;
+    if (!this.#begun || (!this.#open && this.#wire.trial)) return;
     for (const [channel] of this.#asked) if (!this.#wire.reads.has(channel)) this.#leave(channel);
     for (const read of this.#wire.reads.values()) if (this.#asked.get(read.channel) !== read.version) this.#join(read);
   }
 
   wake(): void {
-    if (this.#open) this.#ping(true);
+    if (this.#open) this.#ping(WOKEN_MS);
   }
 
   refresh(token: string): void {
@@ -98,16 +103,17 @@ class Session implements Transport {
     this.#token = await credentials.get();
     if (this.#over) return;
     const socket = new WebSocket(`${http.base.replace(/^http/, 'ws')}/v1/connect`, ['tidings.v1']);
+    // From now on, so that it is closed also while it is still connecting: the next one would have to wait for it.
+    this.#socket = socket;
     socket.onopen = () => {
-      this.#socket = socket;
-      if (this.#over) return socket.close();
+      this.#begun = true;
       // The first frame may carry the token, where no proxy writes it into a log.
       const token = this.#token === undefined ? {} : { token: this.#token };
       this.#ask({ ...token, ...PROOF }).then(() => this.#proved(), this.#endBy);
       this.update();
     };
     socket.onmessage = ({ data }) => this.#hear(data);
-    socket.onclose = (event) => this.#end(this.#told ?? ofClose(event));
+    socket.onclose = (event) => this.#end(this.#problem ?? ofClose(event));
   }
 
   #proved(): void {
@@ -151,7 +157,8 @@ class Session implements Transport {
 
   #ask(ask: object, version?: number): Promise<Frame> {
     return new Promise((resolve, reject) => {
-      if (!this.#socket || this.#over) return reject(new TidingsError('connection-lost', 'there is no connection'));
+      if (!this.#socket || !this.#begun || this.#over)
+        return reject(new TidingsError('connection-lost', 'there is no connection'));
       this.#waiting.set(++this.#id, { version, resolve, reject });
       this.#socket.send(JSON.stringify({ id: this.#id, ...ask }));
     });
@@ -160,7 +167,7 @@ class Session implements Transport {
   #hear(text: unknown): void {
     if (this.#over) return;
     this.#silence.heard();
-    this.#pinged = false;
+    this.#deadline = undefined;
     let frame: Frame;
     try {
       frame = JSON.parse(String(text)) as Frame;
@@ -169,7 +176,7 @@ class Session implements Transport {
     }
     // A message has an id as well: its own.
     if (frame.id !== undefined && frame.data === undefined) this.#answered(frame.id, frame);
-    else this.#news(frame);
+    else this.#told(frame);
   }
 
   #answered(id: number, frame: Frame): void {
@@ -182,30 +189,33 @@ class Session implements Transport {
     waiting?.resolve(frame);
   }
 
-  #news(frame: Frame): void {
+  #told(frame: Frame): void {
     const { emit } = this.#wire;
-    if (frame.data !== undefined) emit({ type: 'message', message: frame as unknown as Message });
-    else if (frame.gap) emit({ type: 'gap', gap: frame.gap });
+    if (frame.data !== undefined) {
+      this.#news = true;
+      emit({ type: 'message', message: frame as unknown as Message });
+    } else if (frame.gap) emit({ type: 'gap', gap: frame.gap });
     else if (frame.end) {
       this.#asked.delete(frame.end.channel);
       emit({ type: 'end', end: frame.end });
     } else if (frame.presence) emit({ type: 'presence', ...frame.presence });
     else if (frame.unsubscribed?.error) this.#refused(frame.unsubscribed.channel, ofProblem(frame.unsubscribed.error));
-    else if (frame.error) this.#told = ofProblem(frame.error);
+    else if (frame.error) this.#problem = ofProblem(frame.error);
     else this.#socket?.send('{}');
   }
 
   /** A network that died says nothing: so it is asked. */
   #listen(silentMs: number): void {
     if (!this.#open) return;
-    if (silentMs >= SILENT_MS || (this.#pinged && silentMs >= 2 * ASK_MS)) {
+    if (silentMs >= SILENT_MS || Date.now() >= (this.#deadline ?? Number.POSITIVE_INFINITY)) {
       this.#end(new TidingsError('silent', `nothing was heard for ${Math.round(silentMs / 1_000)} s`), true);
-    } else if (silentMs >= ASK_MS) this.#ping(false);
+    } else if (silentMs >= ASK_MS && this.#news) this.#ping(ASK_MS);
   }
 
-  #ping(again: boolean): void {
-    if (this.#pinged && !again) return;
-    this.#pinged = true;
+  /** Something has to be heard within so long. */
+  #ping(ms: number): void {
+    this.#news = false;
+    this.#deadline = Math.min(this.#deadline ?? Number.POSITIVE_INFINITY, Date.now() + ms);
     this.#ask(PROOF).catch(() => undefined);
   }
 

@@ -50,6 +50,11 @@ export class Harness {
     return `http://127.0.0.1:${this.#controls.address().port}`;
   }
 
+  /** How many upgraded connections are open to a path. */
+  open(path) {
+    return [...this.#sockets].filter((socket) => socket.path?.startsWith(path)).length;
+  }
+
   async end() {
     clearInterval(this.#cutting);
     this.#server.close();
@@ -144,6 +149,7 @@ export class Harness {
   }
 
   #upgrade(request, socket, head) {
+    socket.path = request.url;
     if (['no-upgrade', 'hold', 'short'].includes(this.#mode))
       return socket.end('HTTP/1.1 403 Forbidden\r\nContent-Length: 0\r\nConnection: close\r\n\r\n');
     if (this.#mode === 'hole') return;

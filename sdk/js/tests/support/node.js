@@ -17,9 +17,11 @@ export const binary = PLACES.find((place) => place && existsSync(place));
 export const SECRET = 'a secret of the SDK tests, of 32 bytes and more';
 export const API_KEY = 'sk_sdk_tests_0123456789abcdef';
 
-const CONFIG = `
+const MEMORY = `
 [broker]
 kind = "memory"
+`;
+const CONFIG = `${MEMORY}
 [auth]
 api_keys = ["${API_KEY}"]
 [auth.jwt]
@@ -55,12 +57,18 @@ const freePort = () =>
 export class Node {
   #child;
   #work;
+  #flags;
 
-  static async start() {
+  /** With `--dev`, as everybody tries it first; else with the namespaces above. */
+  static async start(flags = []) {
     const node = new Node();
+    node.#flags = flags;
     node.#work = await mkdtemp(join(tmpdir(), 'tidings-sdk-'));
     node.port = await freePort();
-    await writeFile(join(node.#work, 'tidings.toml'), `listen = "127.0.0.1:${node.port}"\n${CONFIG}`);
+    await writeFile(
+      join(node.#work, 'tidings.toml'),
+      `listen = "127.0.0.1:${node.port}"\n${flags.length ? MEMORY : CONFIG}`,
+    );
     await node.run();
     return node;
   }
@@ -71,7 +79,7 @@ export class Node {
 
   async run() {
     const log = [];
-    this.#child = spawn(binary, ['serve', '--config', 'tidings.toml'], {
+    this.#child = spawn(binary, ['serve', ...this.#flags, '--config', 'tidings.toml'], {
       cwd: this.#work,
       stdio: ['ignore', 'pipe', 'pipe'],
     });
