@@ -138,11 +138,12 @@ impl Figures {
             self.took[(self.took.len() * share / 1_000).min(self.took.len() - 1)].as_secs_f64() * 1e3
         };
         format!(
-            "{:>7.0} messages/s, p50 {:.2} ms, p99 {:.2} ms, p99.9 {:.1} ms",
+            "{:>7.0} messages/s, p50 {:.2} ms, p99 {:.2} ms, p99.9 {:.1} ms, longest {:.1} ms",
             self.rate,
             at(500),
             at(990),
-            at(999)
+            at(999),
+            at(1_000)
         )
     }
 }

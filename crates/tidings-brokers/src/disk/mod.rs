@@ -2,15 +2,17 @@
 //!
 //! One thread writes. It takes what all publishers have sent meanwhile, stores it as one
 //! transaction with one fsync, and only then answers them and hands the messages to followers
-//! (`writer`). Reads run beside it, on connections of their own (`readers`). What a log's bounds
+//! (`writer`). Another moves what it has written from the log into the store's file (`wal`). Reads run beside it, on connections of their own (`readers`). What a log's bounds
 //! are is kept in memory for the channels in use (`slots`, `state`), and found again in the store
 //! for the others, so that neither the number of channels nor of messages matters for a start.
 
 mod append;
+mod damage;
 mod files;
 mod idempotency;
 mod life;
 mod mark;
+mod queue;
 mod read;
 mod readers;
 mod row;
@@ -19,6 +21,7 @@ mod slots;
 mod state;
 mod store;
 mod trim;
+mod wal;
 mod writer;
 
 use std::path::PathBuf;

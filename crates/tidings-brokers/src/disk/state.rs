@@ -234,8 +234,12 @@ impl State {
             self.dropped += 1;
         }
         if self.lost == before {
-            // Nothing to drop that should be there: what is kept was counted wrong, or is damaged.
+            // Nothing is there to drop, though it was a moment ago: what is kept was counted wrong.
             return Err(BrokerError::Corrupt(format!("messages after {before} are missing")));
+        }
+        if self.removed == 0 {
+            // Those that are missing have expired as well.
+            self.dropped = self.lost;
         }
         Ok(())
     }

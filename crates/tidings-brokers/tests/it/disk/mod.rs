@@ -1,5 +1,6 @@
 //! The disk broker.
 
 mod conformance;
+mod damage;
 mod faults;
 mod log;
