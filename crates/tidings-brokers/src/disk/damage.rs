@@ -1,7 +1,6 @@
 //! Messages that cannot be read any more: where they end, and who is told.
 
 use std::collections::HashSet;
-use std::sync::atomic::{AtomicU64, Ordering};
 
 use parking_lot::Mutex;
 use rusqlite::{OptionalExtension, params};
@@ -16,7 +15,6 @@ use super::store::failed;
 /// What was found to be damaged in this life.
 #[derive(Debug, Default)]
 pub(super) struct Damage {
-    messages: AtomicU64,
     /// Where: the number of a channel, and the offset before.
     told: Mutex<HashSet<(i64, u64)>>,
 }
@@ -38,18 +36,12 @@ const TOLD_MAX: usize = 4_096;
 const ROWS_MAX: usize = 1_000;
 
 impl Damage {
-    /// How many messages readers were told to be damaged; each is counted once.
-    pub(super) fn messages(&self) -> u64 {
-        self.messages.load(Ordering::Relaxed)
-    }
-
-    /// Tells the operator, the first time.
-    fn tell(&self, channel: &Channel, id: i64, from: u64, until: u64) {
+    /// Tells the operator. Gives whether that is new.
+    fn tell(&self, channel: &Channel, id: i64, from: u64, until: u64) -> bool {
         let mut told = self.told.lock();
         if told.len() >= TOLD_MAX || !told.insert((id, from)) {
-            return;
+            return false;
         }
-        self.messages.fetch_add(until - from, Ordering::Relaxed);
         tracing::error!(
             %channel,
             first = from + 1,
@@ -57,6 +49,7 @@ impl Damage {
             "messages on disk are damaged; readers of the channel are told by a gap, and it goes on behind them; \
              check the disk, and put a copy of the folder in its place if you need them"
         );
+        true
     }
 }
 
@@ -102,7 +95,9 @@ pub(super) fn end(
     if until <= from {
         return Ok(None);
     }
-    at.shared.damage.tell(channel, id, from, until);
+    if at.shared.damage.tell(channel, id, from, until) {
+        at.shared.measures.damaged_messages.inc_by(until - from);
+    }
     Ok(Some(until))
 }
 

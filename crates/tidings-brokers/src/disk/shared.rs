@@ -13,6 +13,7 @@ use tokio::sync::Semaphore;
 use super::damage::Damage;
 use super::files::Folder;
 use super::life::Life;
+use super::measures::Measures;
 use super::readers::{READERS_MAX, Readers};
 use super::slots::Slots;
 use super::store;
@@ -27,6 +28,7 @@ pub(super) struct Shared {
     pub(super) folder: Folder,
     pub(super) wal: Wal,
     pub(super) damage: Damage,
+    pub(super) measures: Measures,
     readers: Readers,
     reading: Semaphore,
 }
@@ -68,6 +70,7 @@ impl Shared {
             folder,
             wal,
             damage: Damage::default(),
+            measures: Measures::new(),
             reading: Semaphore::new(READERS_MAX),
         };
         Ok((shared, writer))

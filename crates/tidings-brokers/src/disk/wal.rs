@@ -159,7 +159,7 @@ fn copy_when_asked(store: &Connection, shared: &Shared, asked: &Receiver<()>) {
         if copied.is_ok() {
             shared.wal.0.copied.store(true, Ordering::Relaxed);
         }
-        shared.health.copied(copied.as_ref().map(|()| ()));
+        shared.health.copied(copied.as_ref().copied());
     }
 }
 

@@ -251,6 +251,8 @@ impl Thread {
             let filled = stored.inspect_err(|_| {
                 let _ = self.store.execute_batch("ROLLBACK");
             })?;
+            let stored = filled.works.values().map(Work::messages).sum();
+            self.shared.measures.batch(stored);
             for work in filled.works.into_values() {
                 // The messages are stored, whatever this says: it is of the count of those that are kept.
                 if let Err(error) = work.publish(&self.store) {
@@ -320,9 +322,11 @@ impl Thread {
         let mut count = self.store.prepare_cached(count).map_err(failed)?;
         count.execute([number.cast_signed()]).map_err(failed)?;
         drop(count);
+        let began = Instant::now();
         self.store.execute_batch("COMMIT").map_err(failed)?;
         self.commits = number;
         if sync {
+            self.shared.measures.sync(began.elapsed());
             // Every transaction before it is there, too: they share one log.
             self.unsynced_ms = None;
             // It makes a loss known, and is no part of what was promised.
@@ -349,6 +353,9 @@ impl Thread {
         let broken = self.shared.health.is_broken();
         let tidy = now_ms.saturating_sub(self.swept_ms) >= SWEEP_EVERY_MS;
         let sync = self.is_due() || (broken && tidy);
+        if tidy {
+            self.shared.measures.weigh(&self.shared.folder.store());
+        }
         if tidy && self.shared.health.is_uncopied() {
             self.copier.ask();
         }
