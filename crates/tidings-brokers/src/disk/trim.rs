@@ -79,12 +79,17 @@ impl Sweep {
         now_ms: u64,
     ) -> Result<Tidied, BrokerError> {
         let expired = self.look(store, now_ms)?;
+        // As long as there is something to remove, the rounds follow each other.
+        let goes_on = self.at > 0 && !expired.is_empty();
         let free: i64 = store.query_row("PRAGMA freelist_count", [], |row| row.get(0)).map_err(failed)?;
         let pages: i64 = store.query_row("PRAGMA page_count", [], |row| row.get(0)).map_err(failed)?;
         let keys = idempotency::expire(store, KEYS, now_ms)?;
         let deleted = deleted(store)?;
-        let mut tidied =
-            Tidied { changed: keys > 0 || deleted, more: keys == KEYS || deleted, over: Vec::new() };
+        let mut tidied = Tidied {
+            changed: keys > 0 || deleted,
+            more: keys == KEYS || deleted || goes_on,
+            over: Vec::new(),
+        };
         for name in expired {
             match Self::trim(store, shared, &name, now_ms)? {
                 Trimmed::Over(channel) => tidied.over.push(channel),
@@ -109,7 +114,7 @@ impl Sweep {
     fn look(&mut self, store: &Connection, now_ms: u64) -> Result<Vec<String>, BrokerError> {
         let next = "SELECT id, name, age_ms, lost > trimmed,
                     (SELECT time_ms FROM messages WHERE channel = id ORDER BY offset LIMIT 1),
-                    ttl_ms + written_ms <= ?3 FROM channels WHERE id > ? ORDER BY id LIMIT ?";
+                    ttl_ms + written_ms <= ?3 FROM channels WHERE id > ?1 ORDER BY id LIMIT ?2";
         let mut next = store.prepare_cached(next).map_err(failed)?;
         let most = i64::try_from(CHANNELS).unwrap_or(i64::MAX);
         let mut rows = next.query(params![self.at, most, now_ms.cast_signed()]).map_err(failed)?;

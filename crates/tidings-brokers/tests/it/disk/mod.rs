@@ -4,3 +4,4 @@ mod conformance;
 mod damage;
 mod faults;
 mod log;
+mod sweep;
