@@ -5,3 +5,4 @@ mod damage;
 mod faults;
 mod log;
 mod sweep;
+mod wal;
