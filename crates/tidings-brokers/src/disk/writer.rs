@@ -77,6 +77,8 @@ struct Thread {
     /// Since when something is stored that was not forced onto the disk; by the clock.
     unsynced_ms: Option<u64>,
     swept_ms: u64,
+    /// Whether there is more to tidy up.
+    sweeping: bool,
     /// How long the last transaction took, and how many may come to the next.
     took: Duration,
     expected: usize,
@@ -104,6 +106,8 @@ const GATHER_MAX: Duration = Duration::from_millis(1);
 const LOOK_EVERY: Duration = Duration::from_millis(500);
 /// Between two rounds of tidying.
 const SWEEP_EVERY_MS: u64 = 1_000;
+/// The same, where there is more to do at once.
+const SWEEP_AGAIN_MS: u64 = 12;
 /// The rules of a change that asks for none.
 const ANY: Rules = Rules {
     retain: Retain::LOG,
@@ -140,6 +144,7 @@ impl Writer {
             sweep: Sweep::default(),
             unsynced_ms: None,
             swept_ms: clock.now_ms(),
+            sweeping: false,
             took: Duration::ZERO,
             expected: 1,
             synchronous: None,
@@ -213,9 +218,10 @@ impl Thread {
     }
 
     fn patience(&self) -> Duration {
+        let patience = if self.sweeping { Duration::from_millis(SWEEP_AGAIN_MS) } else { LOOK_EVERY };
         match (self.sync, self.unsynced_ms) {
-            (Sync::Every(time), Some(_)) => time.min(LOOK_EVERY),
-            _ => LOOK_EVERY,
+            (Sync::Every(time), Some(_)) => time.min(patience),
+            _ => patience,
         }
     }
 
@@ -374,8 +380,9 @@ impl Thread {
         });
         if tidy {
             // Not at once where there is more to do: publishers go first.
-            let soon = SWEEP_EVERY_MS - SWEEP_EVERY_MS / 20;
-            self.swept_ms = if matches!(done, Ok(true)) { now_ms.saturating_sub(soon) } else { now_ms };
+            let soon = SWEEP_EVERY_MS - SWEEP_AGAIN_MS;
+            self.sweeping = matches!(done, Ok(true));
+            self.swept_ms = if self.sweeping { now_ms.saturating_sub(soon) } else { now_ms };
         }
     }
 
