@@ -10,45 +10,28 @@
     reason = "a benchmark prints, and ends where it cannot go on"
 )]
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use bytes::Bytes;
-use tidings_brokers::disk::{Disk, Options, Sync};
-use tidings_core::Clock;
+use common::{BYTES, Figures, RULES, channel, draft, open};
+use tidings_brokers::disk::Disk;
 use tidings_core::broker::Broker;
-use tidings_core::log::{Below, Channel, Draft, Kind, Once, Payload, Retain, Rules};
 use tokio::time::Instant;
 
-const PUBLISHERS: usize = 64;
-const BYTES: usize = 128;
-const TIME: Duration = Duration::from_secs(4);
-const RULES: Rules = Rules {
-    retain: Retain { messages: 10_000_000, age_ms: 24 * 3_600_000 },
-    compact: false,
-    dedupe_ms: 120_000,
-    below: Below::Oldest,
-    implicit: true,
-    durable: true,
-};
+mod common;
 
-/// Messages a second, and how long one took.
-struct Figures {
-    rate: f64,
-    took: Vec<Duration>,
-}
+const PUBLISHERS: usize = 64;
+const TIME: Duration = Duration::from_secs(4);
 
 #[tokio::main(flavor = "multi_thread", worker_threads = 2)]
 async fn main() {
-    let folder = std::env::args().skip(1).find(|argument| !argument.starts_with('-'));
-    let folder =
-        folder.map_or_else(std::env::temp_dir, PathBuf::from).join(format!("append-{}", std::process::id()));
+    let folder = common::folder("append");
     for round in 1..=3 {
         let loop_folder = folder.join(format!("loop-{round}"));
         std::fs::create_dir_all(&loop_folder).unwrap();
         let bare = bare(&loop_folder);
-        let disk = disk(&folder.join(format!("disk-{round}")));
+        let disk = open(&folder.join(format!("disk-{round}")));
         let one = publish(disk.clone(), 1).await;
         let many = publish(disk, PUBLISHERS).await;
         println!("round {round}: bare loop of 64 rows {}", bare.text());
@@ -61,11 +44,6 @@ async fn main() {
         );
     }
     std::fs::remove_dir_all(folder).unwrap();
-}
-
-fn disk(path: &Path) -> Arc<Disk> {
-    let options = Options { path: path.to_owned(), sync: Sync::EveryWrite };
-    Arc::new(Disk::open(Clock::system(), &options).unwrap())
 }
 
 /// The store alone: the same table and settings, a transaction of 64 rows, one after the other.
@@ -92,8 +70,7 @@ fn bare(folder: &Path) -> Figures {
         store.execute_batch("COMMIT").unwrap();
         took.push(one.elapsed());
     }
-    took.sort_unstable();
-    Figures { rate: offset as f64 / began.elapsed().as_secs_f64(), took }
+    Figures::new(offset as f64 / began.elapsed().as_secs_f64(), took)
 }
 
 async fn publish(disk: Arc<Disk>, publishers: usize) -> Figures {
@@ -102,11 +79,11 @@ async fn publish(disk: Arc<Disk>, publishers: usize) -> Figures {
         .map(|_| {
             let disk = disk.clone();
             tokio::spawn(async move {
-                let channel = Channel::parse("bench").unwrap();
+                let channel = channel("bench");
                 let mut took = Vec::new();
                 while began.elapsed() < TIME {
                     let one = Instant::now();
-                    disk.append(&channel, vec![draft()], &RULES).await.unwrap();
+                    disk.append(&channel, vec![draft(BYTES)], &RULES).await.unwrap();
                     took.push(one.elapsed());
                 }
                 took
@@ -117,32 +94,5 @@ async fn publish(disk: Arc<Disk>, publishers: usize) -> Figures {
     for task in tasks {
         took.extend(task.await.unwrap());
     }
-    took.sort_unstable();
-    Figures { rate: took.len() as f64 / began.elapsed().as_secs_f64(), took }
-}
-
-fn draft() -> Draft {
-    Draft {
-        id: "abcdefghijklmnopqrst".into(),
-        once: Once::No,
-        event: None,
-        key: None,
-        payload: Payload { kind: Kind::Bytes, bytes: Bytes::from_static(&[7; BYTES]) },
-        from: None,
-    }
-}
-
-impl Figures {
-    fn text(&self) -> String {
-        let at = |share: usize| {
-            self.took[(self.took.len() * share / 1_000).min(self.took.len() - 1)].as_secs_f64() * 1e3
-        };
-        format!(
-            "{:>7.0} messages/s, p50 {:.2} ms, p99 {:.2} ms, p99.9 {:.1} ms",
-            self.rate,
-            at(500),
-            at(990),
-            at(999)
-        )
-    }
+    Figures::new(took.len() as f64 / began.elapsed().as_secs_f64(), took)
 }

@@ -82,6 +82,11 @@ impl Metrics {
         metrics
     }
 
+    /// Where others add what they measure; it is given out with the rest.
+    pub fn registry(&mut self) -> &mut Registry {
+        &mut self.registry
+    }
+
     /// Counts stored messages.
     pub fn published(&self, namespace: &str, messages: u64) {
         self.published.get_or_create(&Namespace { namespace: namespace.to_owned() }).inc_by(messages);

@@ -138,6 +138,11 @@ impl Work {
         Ok(())
     }
 
+    /// How many messages it stores.
+    pub(super) fn messages(&self) -> usize {
+        self.fresh.len()
+    }
+
     /// The transaction is on disk, and so it is what holds for readers.
     pub(super) fn publish(mut self, store: &Connection) -> Result<(), BrokerError> {
         let mut inside = self.slot.lock();

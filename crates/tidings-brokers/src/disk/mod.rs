@@ -2,15 +2,18 @@
 //!
 //! One thread writes. It takes what all publishers have sent meanwhile, stores it as one
 //! transaction with one fsync, and only then answers them and hands the messages to followers
-//! (`writer`). Reads run beside it, on connections of their own (`readers`). What a log's bounds
+//! (`writer`). Another moves what it has written from the log into the store's file (`wal`). Reads run beside it, on connections of their own (`readers`). What a log's bounds
 //! are is kept in memory for the channels in use (`slots`, `state`), and found again in the store
 //! for the others, so that neither the number of channels nor of messages matters for a start.
 
 mod append;
+mod damage;
 mod files;
 mod idempotency;
 mod life;
 mod mark;
+mod measures;
+mod queue;
 mod read;
 mod readers;
 mod row;
@@ -19,6 +22,7 @@ mod slots;
 mod state;
 mod store;
 mod trim;
+mod wal;
 mod writer;
 
 use std::path::PathBuf;
@@ -27,12 +31,14 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use futures_util::stream;
+use prometheus_client::registry::Registry;
 use tidings_core::Clock;
 use tidings_core::broker::{AppendError, Broker, BrokerError, Promise, Tail};
 use tidings_core::log::{
     Appended, Channel, Created, Draft, Found, Limit, Page, Position, Rules, Start, Terms,
 };
 use tokio::sync::{mpsc, oneshot};
+use tokio::time::Instant;
 
 use shared::{At, Shared};
 use writer::{Change, Done, Request, Writer};
@@ -148,7 +154,10 @@ impl Broker for Disk {
         rules: &Rules,
     ) -> Result<Vec<Appended>, AppendError> {
         let nothing = |error| AppendError { stored: Vec::new(), error };
-        match self.change(channel, Change::Append(drafts), rules).await.map_err(nothing)? {
+        let began = Instant::now();
+        let done = self.change(channel, Change::Append(drafts), rules).await;
+        self.shared.measures.append(began.elapsed());
+        match done.map_err(nothing)? {
             Done::Appended(appended, None) => Ok(appended),
             Done::Appended(stored, Some(error)) => Err(AppendError { stored, error }),
             Done::Created(_) | Done::Deleted(_) => Err(nothing(other_answer())),
@@ -205,6 +214,10 @@ impl Broker for Disk {
 
     async fn ready(&self) -> Result<(), BrokerError> {
         self.shared.health.check(&self.clock)
+    }
+
+    fn measure(&self, registry: &mut Registry) {
+        self.shared.measures.register(registry);
     }
 }
 

@@ -8,12 +8,13 @@ use tidings_core::broker::BrokerError;
 use tidings_core::log::{Bounds, Channel, Found, Limit, Message, Page, Position, Rules, Start};
 use tokio::sync::mpsc;
 
+use super::damage;
 use super::row::Row;
 use super::shared::At;
 use super::store::failed;
 
 /// Looks at a log again that changed during a look.
-const LOOKS: u32 = 50;
+const LOOKS: usize = 50;
 const LOOK_EVERY: Duration = Duration::from_millis(2);
 
 /// What was found; `None` where the channel's time to live has passed, so that who writes must
@@ -63,8 +64,8 @@ pub(super) fn page(
     now_ms: u64,
 ) -> Looked<Page> {
     let slot = at.shared.slots.slot(channel);
-    let mut looks = 0;
-    loop {
+    let mut damaged = None;
+    for _ in 0..LOOKS {
         let (id, bounds) = {
             let mut inside = slot.lock();
             let state = inside.state(at.store, channel, &at.shared.life)?;
@@ -76,6 +77,7 @@ pub(super) fn page(
             (state.id, state.bounds(&rules))
         };
         let gap = bounds.gap_after(Some(after), rules);
+        let gap = damage::gap(gap, after, damaged, bounds, rules);
         let from = gap.map_or(after, |gap| gap.until).offset;
         let end = bounds.closed.then(|| bounds.end());
         let Some(id) = id.filter(|_| from < last_message(bounds)) else {
@@ -84,31 +86,29 @@ pub(super) fn page(
         match messages(at, channel, id, from, limit, bounds)? {
             Rows::All(messages) => return Ok(Some(Page { gap, messages, end })),
             Rows::Some(messages) => return Ok(Some(Page { gap, messages, end: None })),
-            Rows::Missing => {}
+            Rows::None => {}
         }
-        // What expired between the two looks may have left the disk; what is still to be there is damaged.
-        looks += 1;
-        if looks == LOOKS {
-            return Err(BrokerError::Corrupt(format!(
-                "messages of {channel} after {from} are missing; check the disk, and put a copy of the folder in its \
-                 place"
-            )));
+        // It may have left the disk between the two looks.
+        match damage::end(at, channel, id, from, bounds)? {
+            Some(until) => damaged = Some(bounds.at(until)),
+            None => std::thread::sleep(LOOK_EVERY),
         }
-        std::thread::sleep(LOOK_EVERY);
     }
+    Err(BrokerError::Unavailable(format!("what {channel} keeps changes too fast to be read")))
 }
 
 /// What follows an offset.
 enum Rows {
     /// All of it.
     All(Vec<Arc<Message>>),
-    /// Some of it, since a page has its limits.
+    /// Some of it, since a page has its limits, or what follows cannot be read.
     Some(Vec<Arc<Message>>),
-    /// Not what should be there.
-    Missing,
+    /// The first that should be there cannot be read.
+    None,
 }
 
-fn last_message(bounds: Bounds) -> u64 {
+/// The offset of the newest message that was ever stored; the end is none.
+pub(super) fn last_message(bounds: Bounds) -> u64 {
     bounds.last - u64::from(bounds.closed)
 }
 
@@ -128,23 +128,19 @@ fn messages(
     let range = params![id, from.cast_signed(), bounds.last.cast_signed(), most];
     let mut rows = rows.query(range).map_err(failed)?;
     let (mut messages, mut bytes, mut next) = (Vec::new(), 0, from + 1);
-    while let Some(row) = rows.next().map_err(failed)? {
-        let offset = row.get::<_, i64>(0).map_err(failed)?.cast_unsigned();
-        if bounds.dense && offset != next {
-            return Ok(Rows::Missing);
-        }
+    loop {
+        let row = match rows.next().map_err(failed) {
+            Ok(Some(row)) => Row::of(id, row).map_err(failed)?,
+            Ok(None) => break,
+            Err(BrokerError::Corrupt(_)) => return Ok(Rows::before_damage(messages)),
+            Err(error) => return Err(error),
+        };
         if messages.len() >= limit.messages {
             return Ok(Rows::Some(messages));
         }
-        next = offset + 1;
-        let row = Row {
-            id,
-            offset,
-            time_ms: row.get::<_, i64>(1).map_err(failed)?.cast_unsigned(),
-            key: text(row.get_ref(2).map_err(failed)?),
-            value: row.get_ref(3).map_err(failed)?.as_blob().unwrap_or_default(),
-        };
-        let message = row.decode(channel, bounds.epoch)?;
+        let message = row.decode(channel, bounds.epoch).filter(|_| !bounds.dense || row.offset == next);
+        let Some(message) = message else { return Ok(Rows::before_damage(messages)) };
+        next = row.offset + 1;
         bytes += message.weight();
         if bytes > limit.bytes && !messages.is_empty() {
             return Ok(Rows::Some(messages));
@@ -152,9 +148,11 @@ fn messages(
         messages.push(Arc::new(message));
     }
     let is_whole = !bounds.dense || next > last_message(bounds);
-    Ok(if is_whole { Rows::All(messages) } else { Rows::Missing })
+    Ok(if is_whole { Rows::All(messages) } else { Rows::before_damage(messages) })
 }
 
-fn text(value: rusqlite::types::ValueRef<'_>) -> Option<&str> {
-    value.as_str_or_null().ok().flatten()
+impl Rows {
+    fn before_damage(messages: Vec<Arc<Message>>) -> Self {
+        if messages.is_empty() { Rows::None } else { Rows::Some(messages) }
+    }
 }

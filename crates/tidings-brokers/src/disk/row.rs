@@ -3,7 +3,6 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use tidings_core::broker::BrokerError;
 use tidings_core::log::{Channel, Kind, Message, Payload, Position};
 
 /// A row as it is read.
@@ -50,19 +49,21 @@ pub(super) fn encode(id: i64, message: &Message) -> Vec<u8> {
     value
 }
 
-impl Row<'_> {
-    /// The message, if the row is as it was written.
-    pub(super) fn decode(&self, channel: &Channel, epoch: u64) -> Result<Message, BrokerError> {
-        self.parse(channel, epoch).ok_or_else(|| {
-            BrokerError::Corrupt(format!(
-                "message {} of {channel} is not as it was written; check the disk, and put a copy of the folder in \
-                 its place",
-                self.offset
-            ))
+impl<'a> Row<'a> {
+    /// A row of `offset, time_ms, key, value`, whatever stands in it.
+    pub(super) fn of(id: i64, row: &'a rusqlite::Row<'_>) -> rusqlite::Result<Self> {
+        let number = |at| row.get_ref(at).map(|value| value.as_i64().unwrap_or_default().cast_unsigned());
+        Ok(Row {
+            id,
+            offset: number(0)?,
+            time_ms: number(1)?,
+            key: row.get_ref(2)?.as_str_or_null().ok().flatten(),
+            value: row.get_ref(3)?.as_blob().unwrap_or_default(),
         })
     }
 
-    fn parse(&self, channel: &Channel, epoch: u64) -> Option<Message> {
+    /// The message, if the row is as it was written.
+    pub(super) fn decode(&self, channel: &Channel, epoch: u64) -> Option<Message> {
         let (sum, rest) = self.value.split_first_chunk::<SUM_BYTES>()?;
         if u32::from_be_bytes(*sum) != self.sum() {
             return None;

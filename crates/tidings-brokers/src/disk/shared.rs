@@ -10,11 +10,14 @@ use tidings_core::Clock;
 use tidings_core::broker::BrokerError;
 use tokio::sync::Semaphore;
 
+use super::damage::Damage;
 use super::files::Folder;
 use super::life::Life;
+use super::measures::Measures;
 use super::readers::{READERS_MAX, Readers};
 use super::slots::Slots;
 use super::store;
+use super::wal::Wal;
 
 /// One open store.
 #[derive(Debug)]
@@ -23,6 +26,9 @@ pub(super) struct Shared {
     pub(super) health: Health,
     pub(super) life: Life,
     pub(super) folder: Folder,
+    pub(super) wal: Wal,
+    pub(super) damage: Damage,
+    pub(super) measures: Measures,
     readers: Readers,
     reading: Semaphore,
 }
@@ -39,6 +45,8 @@ pub(super) struct At<'a> {
 pub(super) struct Health {
     /// Why the last write did not succeed.
     broken: Mutex<Option<BrokerError>>,
+    /// Why the log could not be copied into the store's file. What it holds is safe, and it has a bound.
+    uncopied: Mutex<Option<BrokerError>>,
     /// Since when the disk has been asked for something; 0 where it is not.
     asked_ms: AtomicU64,
 }
@@ -50,7 +58,9 @@ impl Shared {
     /// Opens a folder, and the connection that writes.
     pub(super) fn open(path: &Path) -> Result<(Self, Connection), BrokerError> {
         let folder = Folder::lock(path)?;
-        let writer = store::open_to_write(&folder.store())?;
+        let mut writer = store::open_to_write(&folder.store())?;
+        let wal = Wal::default();
+        wal.watch(&mut writer)?;
         let life = Life::begin(&writer, &folder)?;
         let shared = Shared {
             slots: Slots::default(),
@@ -58,6 +68,9 @@ impl Shared {
             life,
             readers: Readers::new(folder.store()),
             folder,
+            wal,
+            damage: Damage::default(),
+            measures: Measures::new(),
             reading: Semaphore::new(READERS_MAX),
         };
         Ok((shared, writer))
@@ -98,6 +111,24 @@ impl Health {
         *broken = result.err().cloned();
     }
 
+    /// The log was copied into the store's file, or not.
+    pub(super) fn copied(&self, result: Result<(), &BrokerError>) {
+        let mut uncopied = self.uncopied.lock();
+        match (result, uncopied.is_some()) {
+            (Err(error), false) => {
+                tracing::error!(%error, "the disk broker cannot tidy its log; it stores what it can")
+            }
+            (Ok(()), true) => tracing::info!("the disk broker tidies its log again"),
+            _ => {}
+        }
+        *uncopied = result.err().cloned();
+    }
+
+    /// Whether the log could not be copied the last time.
+    pub(super) fn is_uncopied(&self) -> bool {
+        self.uncopied.lock().is_some()
+    }
+
     /// Whether the last write did not succeed.
     pub(super) fn is_broken(&self) -> bool {
         self.broken.lock().is_some()
@@ -110,6 +141,9 @@ impl Health {
 
     pub(super) fn check(&self, clock: &Clock) -> Result<(), BrokerError> {
         if let Some(error) = self.broken.lock().clone() {
+            return Err(error);
+        }
+        if let Some(error) = self.uncopied.lock().clone() {
             return Err(error);
         }
         let asked_ms = self.asked_ms.load(Ordering::Relaxed);

@@ -234,8 +234,12 @@ impl State {
             self.dropped += 1;
         }
         if self.lost == before {
-            // Nothing to drop that should be there: what is kept was counted wrong, or is damaged.
+            // Nothing is there to drop, though it was a moment ago: what is kept was counted wrong.
             return Err(BrokerError::Corrupt(format!("messages after {before} are missing")));
+        }
+        if self.removed == 0 {
+            // Those that are missing have expired as well.
+            self.dropped = self.lost;
         }
         Ok(())
     }
@@ -255,11 +259,15 @@ impl State {
 
     /// Writes down what is not found again by looking at the messages.
     pub(super) fn save(&mut self, store: &Connection, channel: &Channel) -> Result<(), BrokerError> {
-        let (sql, id) = match self.id {
-            Some(id) => {
-                ("INSERT OR REPLACE INTO channels VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)", Some(id))
+        let id = self.id;
+        // The name stays as it is, and so does its place in the index of names, where each has a page of its own.
+        let sql = match id {
+            Some(_) => {
+                "UPDATE channels SET epoch = ?3, last = ?4, lost = ?5, dropped = ?6, removed = ?7, trimmed = ?8,
+                 keep = ?9, age_ms = ?10, unsynced = ?11, closed = ?12, named = ?13, written_ms = ?14,
+                 terms_keep = ?15, terms_age_ms = ?16, ttl_ms = ?17 WHERE id = ?1 AND name = ?2"
             }
-            None => ("INSERT INTO channels VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)", None),
+            None => "INSERT INTO channels VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)",
         };
         let retain = self.terms.and_then(|terms| terms.retain);
         let mut row = store.prepare_cached(sql).map_err(failed)?;

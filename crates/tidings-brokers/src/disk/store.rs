@@ -34,7 +34,7 @@ const TABLES: &str = "
 /// The version of [`TABLES`]; 0 is that of a new file.
 const VERSION: i64 = 1;
 /// No connection of ours holds the store for longer.
-const BUSY: Duration = Duration::from_secs(5);
+pub(super) const BUSY: Duration = Duration::from_secs(5);
 const STATEMENTS: usize = 64;
 
 /// Opens the connection that writes, and makes the tables.
@@ -42,11 +42,12 @@ pub(super) fn open_to_write(path: &Path) -> Result<Connection, BrokerError> {
     let store = Connection::open(path).map_err(failed)?;
     store.busy_timeout(BUSY).map_err(failed)?;
     store.set_prepared_statement_cache_capacity(STATEMENTS);
-    // Auto-vacuum is set before the first table or never. A checkpoint of 4,000 pages takes some milliseconds.
+    // Auto-vacuum is set before the first table or never. A log that had to grow is cut to 64 MiB.
     store
         .execute_batch(
             "PRAGMA auto_vacuum = INCREMENTAL; PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL;
-             PRAGMA cache_size = -65536; PRAGMA wal_autocheckpoint = 4000; PRAGMA temp_store = MEMORY;",
+             PRAGMA cache_size = -65536; PRAGMA wal_autocheckpoint = 0; PRAGMA journal_size_limit = 67108864;
+             PRAGMA temp_store = MEMORY;",
         )
         .map_err(failed)?;
     let version: i64 = store.query_row("PRAGMA user_version", [], |row| row.get(0)).map_err(failed)?;
@@ -61,6 +62,15 @@ pub(super) fn open_to_write(path: &Path) -> Result<Connection, BrokerError> {
             )));
         }
     }
+    Ok(store)
+}
+
+/// Opens the connection that copies the log into the file.
+pub(super) fn open_to_copy(path: &Path) -> Result<Connection, BrokerError> {
+    let store = Connection::open(path).map_err(failed)?;
+    // It is never in a hurry.
+    store.busy_timeout(Duration::ZERO).map_err(failed)?;
+    store.execute_batch("PRAGMA synchronous = FULL; PRAGMA wal_autocheckpoint = 0;").map_err(failed)?;
     Ok(store)
 }
 

@@ -15,8 +15,12 @@ const WORTH: u64 = 64;
 const PIECE: u64 = 512;
 /// Channels that a round looks at.
 const CHANNELS: usize = 256;
+/// Channels that it takes something from: who publishes waits for no more.
+const EXPIRED: usize = 64;
 /// Free pages that are not worth giving back.
 const VACUUM_MIN: i64 = 4_096;
+/// Pages that a round gives back, each of which moves another.
+const VACUUM: &str = "PRAGMA incremental_vacuum(32)";
 /// Keys that a round forgets.
 const KEYS: usize = 2_048;
 
@@ -79,12 +83,17 @@ impl Sweep {
         now_ms: u64,
     ) -> Result<Tidied, BrokerError> {
         let expired = self.look(store, now_ms)?;
+        // As long as there is something to remove, the rounds follow each other.
+        let goes_on = self.at > 0 && !expired.is_empty();
         let free: i64 = store.query_row("PRAGMA freelist_count", [], |row| row.get(0)).map_err(failed)?;
         let pages: i64 = store.query_row("PRAGMA page_count", [], |row| row.get(0)).map_err(failed)?;
         let keys = idempotency::expire(store, KEYS, now_ms)?;
         let deleted = deleted(store)?;
-        let mut tidied =
-            Tidied { changed: keys > 0 || deleted, more: keys == KEYS || deleted, over: Vec::new() };
+        let mut tidied = Tidied {
+            changed: keys > 0 || deleted,
+            more: keys == KEYS || deleted || goes_on,
+            over: Vec::new(),
+        };
         for name in expired {
             match Self::trim(store, shared, &name, now_ms)? {
                 Trimmed::Over(channel) => tidied.over.push(channel),
@@ -97,8 +106,8 @@ impl Sweep {
         }
         // A quarter of the file may wait for what comes next.
         if free > VACUUM_MIN && free > pages / 4 {
-            tidied.changed = true;
-            let mut vacuum = store.prepare_cached("PRAGMA incremental_vacuum(256)").map_err(failed)?;
+            (tidied.changed, tidied.more) = (true, true);
+            let mut vacuum = store.prepare_cached(VACUUM).map_err(failed)?;
             let mut rows = vacuum.query([]).map_err(failed)?;
             while rows.next().map_err(failed)?.is_some() {}
         }
@@ -114,7 +123,9 @@ impl Sweep {
         let most = i64::try_from(CHANNELS).unwrap_or(i64::MAX);
         let mut rows = next.query(params![self.at, most, now_ms.cast_signed()]).map_err(failed)?;
         let (mut expired, mut seen) = (Vec::new(), 0);
-        while let Some(row) = rows.next().map_err(failed)? {
+        while expired.len() < EXPIRED
+            && let Some(row) = rows.next().map_err(failed)?
+        {
             seen += 1;
             self.at = row.get(0).map_err(failed)?;
             let age_ms = row.get::<_, i64>(2).map_err(failed)?.cast_unsigned();
@@ -126,7 +137,7 @@ impl Sweep {
                 expired.push(row.get(1).map_err(failed)?);
             }
         }
-        if seen < CHANNELS {
+        if seen < CHANNELS && expired.len() < EXPIRED {
             self.at = 0;
         }
         Ok(expired)

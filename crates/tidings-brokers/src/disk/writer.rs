@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
-use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
@@ -17,9 +17,11 @@ use tokio::time::Instant;
 use super::Sync;
 use super::append::Work;
 use super::mark::Mark;
+use super::queue::{Most, Queue};
 use super::shared::Shared;
 use super::store::failed;
 use super::trim::{Sweep, Tidied};
+use super::wal::Copier;
 
 /// What waits for its turn, and who waits for its answer.
 pub(super) struct Request {
@@ -50,7 +52,7 @@ pub(super) enum Done {
 /// The way to the thread.
 #[derive(Debug)]
 pub(super) struct Writer {
-    queue: Mutex<Option<Sender<Queued>>>,
+    queue: Arc<Queue<Queued>>,
     room: Arc<Semaphore>,
     ended: Mutex<Option<(Receiver<()>, JoinHandle<()>)>>,
 }
@@ -66,6 +68,7 @@ struct Thread {
     shared: Arc<Shared>,
     store: Connection,
     mark: Mark,
+    copier: Copier,
     clock: Clock,
     sync: Sync,
     sweep: Sweep,
@@ -74,6 +77,8 @@ struct Thread {
     /// Since when something is stored that was not forced onto the disk; by the clock.
     unsynced_ms: Option<u64>,
     swept_ms: u64,
+    /// Whether there is more to tidy up.
+    sweeping: bool,
     /// How long the last transaction took, and how many may come to the next.
     took: Duration,
     expected: usize,
@@ -101,6 +106,8 @@ const GATHER_MAX: Duration = Duration::from_millis(1);
 const LOOK_EVERY: Duration = Duration::from_millis(500);
 /// Between two rounds of tidying.
 const SWEEP_EVERY_MS: u64 = 1_000;
+/// The same, where there is more to do at once.
+const SWEEP_AGAIN_MS: u64 = 12;
 /// The rules of a change that asks for none.
 const ANY: Rules = Rules {
     retain: Retain::LOG,
@@ -127,20 +134,24 @@ impl Writer {
         sync: Sync,
     ) -> Result<Self, BrokerError> {
         let unusable = |error: std::io::Error| BrokerError::Unavailable(error.to_string());
-        let (queue, queued) = channel();
+        let queue = Arc::new(Queue::new());
+        let queued = queue.clone();
         let (ends, ended) = channel();
         let mark = Mark::open(&shared.folder.mark()).map_err(unusable)?;
+        let copier = Copier::start(shared.clone(), &shared.folder.store())?;
         let thread = Thread {
             commits: shared.life.commits,
             sweep: Sweep::default(),
             unsynced_ms: None,
             swept_ms: clock.now_ms(),
+            sweeping: false,
             took: Duration::ZERO,
             expected: 1,
             synchronous: None,
             shared: shared.clone(),
             store,
             mark,
+            copier,
             clock,
             sync,
         };
@@ -148,11 +159,12 @@ impl Writer {
             thread.run(&queued);
             // What still waits is answered by being dropped.
             shared.health.stopped();
+            queued.end();
             drop(ends);
         };
         let handle = std::thread::Builder::new().name("disk-broker".into()).spawn(run).map_err(unusable)?;
         Ok(Writer {
-            queue: Mutex::new(Some(queue)),
+            queue,
             room: Arc::new(Semaphore::new(ROOM as usize)),
             ended: Mutex::new(Some((ended, handle))),
         })
@@ -164,14 +176,12 @@ impl Writer {
         let bytes: usize = request.change.drafts().iter().map(|draft| draft.payload.bytes.len() + 256).sum();
         let kib = u32::try_from(bytes / 1_024 + 1).unwrap_or(ROOM).min(ROOM);
         let room = self.room.clone().acquire_many_owned(kib).await.map_err(|_closed| gone())?;
-        let queue = self.queue.lock();
-        let sent = queue.as_ref().map(|queue| queue.send(Queued { request, _room: Some(room) }));
-        if matches!(sent, Some(Ok(()))) { Ok(()) } else { Err(gone()) }
+        if self.queue.push(Queued { request, _room: Some(room) }) { Ok(()) } else { Err(gone()) }
     }
 
     /// Ends the thread, and waits until what it has in hand is on disk.
     pub(super) fn stop(&self) {
-        self.queue.lock().take();
+        self.queue.close();
         self.room.close();
         let Some((ended, handle)) = self.ended.lock().take() else { return };
         if matches!(ended.recv_timeout(STOP_MAX), Err(RecvTimeoutError::Disconnected)) {
@@ -181,51 +191,37 @@ impl Writer {
 }
 
 impl Thread {
-    fn run(mut self, queue: &Receiver<Queued>) {
+    fn run(mut self, queue: &Queue<Queued>) {
+        let most = Most { items: APPENDS_MAX, size: MESSAGES_MAX };
+        let size = |queued: &Queued| queued.request.change.drafts().len();
         loop {
-            match queue.recv_timeout(self.patience()) {
-                Ok(first) => {
-                    let batch = self.gather(first, queue);
-                    let (began, count) = (Instant::now(), batch.len());
-                    self.store_all(batch);
-                    self.took = began.elapsed();
-                    self.expected = count.max(self.expected * 3 / 4);
-                }
-                Err(RecvTimeoutError::Timeout) => {}
-                Err(RecvTimeoutError::Disconnected) => break,
+            // Those who were answered last have a moment to come again: a transaction of all of them costs
+            // less than one of the first, and another of the rest.
+            let gather = (self.took / 2).min(GATHER_MAX);
+            let Some(batch) = queue.take(self.patience(), self.expected, gather, &most, size) else { break };
+            if !batch.is_empty() {
+                let (began, count) = (Instant::now(), batch.len());
+                self.store_all(batch);
+                self.took = began.elapsed();
+                self.expected = count.max(self.expected * 3 / 4);
             }
             self.look_around();
+            let looked = self.copier.look(&self.store);
+            if let Err(error) = looked {
+                self.shared.health.copied(Err(&error));
+            }
         }
+        self.copier.stop();
         if !self.shared.health.is_broken() {
             let _ = self.clean();
         }
     }
 
-    /// Takes what has come, and gives those who were answered last a moment to come again: a
-    /// transaction of all of them costs less than one of the first, and another of the rest.
-    fn gather(&self, first: Queued, queue: &Receiver<Queued>) -> Vec<Queued> {
-        let until = Instant::now() + (self.took / 2).min(GATHER_MAX);
-        let mut messages = first.request.change.drafts().len();
-        let mut batch = vec![first];
-        while batch.len() < APPENDS_MAX && messages < MESSAGES_MAX {
-            let next = match queue.try_recv() {
-                Ok(next) => next,
-                Err(_) if batch.len() >= self.expected => break,
-                Err(_) => match queue.recv_timeout(until.saturating_duration_since(Instant::now())) {
-                    Ok(next) => next,
-                    Err(_) => break,
-                },
-            };
-            messages += next.request.change.drafts().len();
-            batch.push(next);
-        }
-        batch
-    }
-
     fn patience(&self) -> Duration {
+        let patience = if self.sweeping { Duration::from_millis(SWEEP_AGAIN_MS) } else { LOOK_EVERY };
         match (self.sync, self.unsynced_ms) {
-            (Sync::Every(time), Some(_)) => time.min(LOOK_EVERY),
-            _ => LOOK_EVERY,
+            (Sync::Every(time), Some(_)) => time.min(patience),
+            _ => patience,
         }
     }
 
@@ -261,6 +257,8 @@ impl Thread {
             let filled = stored.inspect_err(|_| {
                 let _ = self.store.execute_batch("ROLLBACK");
             })?;
+            let stored = filled.works.values().map(Work::messages).sum();
+            self.shared.measures.batch(stored);
             for work in filled.works.into_values() {
                 // The messages are stored, whatever this says: it is of the count of those that are kept.
                 if let Err(error) = work.publish(&self.store) {
@@ -313,6 +311,7 @@ impl Thread {
         if !self.store.is_autocommit() {
             self.store.execute_batch("ROLLBACK").map_err(failed)?;
         }
+        self.copier.has_room(&self.store)?;
         if self.synchronous != Some(sync) {
             // FULL waits for the disk at each commit, NORMAL at none.
             let sql = if sync { "PRAGMA synchronous = FULL" } else { "PRAGMA synchronous = NORMAL" };
@@ -329,9 +328,11 @@ impl Thread {
         let mut count = self.store.prepare_cached(count).map_err(failed)?;
         count.execute([number.cast_signed()]).map_err(failed)?;
         drop(count);
+        let began = Instant::now();
         self.store.execute_batch("COMMIT").map_err(failed)?;
         self.commits = number;
         if sync {
+            self.shared.measures.sync(began.elapsed());
             // Every transaction before it is there, too: they share one log.
             self.unsynced_ms = None;
             // It makes a loss known, and is no part of what was promised.
@@ -358,6 +359,12 @@ impl Thread {
         let broken = self.shared.health.is_broken();
         let tidy = now_ms.saturating_sub(self.swept_ms) >= SWEEP_EVERY_MS;
         let sync = self.is_due() || (broken && tidy);
+        if tidy {
+            self.shared.measures.weigh(&self.shared.folder.store());
+        }
+        if tidy && self.shared.health.is_uncopied() {
+            self.copier.ask();
+        }
         if !tidy && !sync {
             return;
         }
@@ -373,8 +380,9 @@ impl Thread {
         });
         if tidy {
             // Not at once where there is more to do: publishers go first.
-            let soon = SWEEP_EVERY_MS - SWEEP_EVERY_MS / 20;
-            self.swept_ms = if matches!(done, Ok(true)) { now_ms.saturating_sub(soon) } else { now_ms };
+            let soon = SWEEP_EVERY_MS - SWEEP_AGAIN_MS;
+            self.sweeping = matches!(done, Ok(true));
+            self.swept_ms = if self.sweeping { now_ms.saturating_sub(soon) } else { now_ms };
         }
     }
 
@@ -410,7 +418,8 @@ impl Thread {
     fn clean(&mut self) -> Result<(), BrokerError> {
         self.begin(true)?;
         self.store.execute("UPDATE meta SET value = 1 WHERE name = 'clean'", []).map_err(failed)?;
-        self.commit(true)
+        self.commit(true)?;
+        self.copier.copy_all(&self.store)
     }
 }
 

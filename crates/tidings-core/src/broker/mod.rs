@@ -13,6 +13,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use futures_core::stream::BoxStream;
+use prometheus_client::registry::Registry;
 use tokio::time::timeout;
 
 use crate::log::{
@@ -93,6 +94,9 @@ pub trait Broker: Send + Sync + 'static {
 
     /// Whether the broker answers. Returns within a second.
     async fn ready(&self) -> Result<(), BrokerError>;
+
+    /// Adds what it measures of itself to the measures of its node.
+    fn measure(&self, _registry: &mut Registry) {}
 }
 
 /// The live end of one log.

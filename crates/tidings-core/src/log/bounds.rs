@@ -64,14 +64,10 @@ impl Bounds {
         if position.offset >= self.lost {
             return None;
         }
-        let why = match rules.below {
-            Below::Oldest => Why::Expired,
-            Below::Newest => Why::Lagged,
-        };
         // Where keys replace each other, some of those between may not be missed.
         // The end has a place, and is no message.
         let ends = u64::from(self.closed && until.offset == self.last);
         let missed = self.dense.then(|| until.offset - position.offset - ends);
-        Some(Gap { after, until, why, missed })
+        Some(Gap { after, until, why: Why::below(rules.below), missed })
     }
 }

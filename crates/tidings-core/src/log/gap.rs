@@ -1,11 +1,11 @@
 //! The explicit report that something cannot be delivered.
 
-use super::Position;
+use super::{Below, Position};
 
 /// Why messages cannot be delivered.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Why {
-    /// Retention or a memory bound removed them.
+    /// Retention or a memory bound removed them, or a disk cannot give them any more.
     Expired,
     /// The log began a new life, so that nothing is known of what came after the cursor.
     Epoch,
@@ -34,6 +34,14 @@ impl Gap {
 }
 
 impl Why {
+    /// Why a reader of a log misses what it no longer has, by what becomes of who is below it.
+    pub fn below(below: Below) -> Self {
+        match below {
+            Below::Oldest => Why::Expired,
+            Below::Newest => Why::Lagged,
+        }
+    }
+
     /// The name on every wire.
     pub fn as_str(self) -> &'static str {
         match self {

@@ -59,11 +59,14 @@ impl Node {
     /// The same, by a clock of the caller's.
     pub async fn start_at(config: &Config, clock: Clock) -> anyhow::Result<Node> {
         let Accepted { keys, jwks } = keys::of(&config.auth, None)?;
+        let broker = broker(config, &clock)?;
+        let mut metrics = Metrics::new();
+        broker.measure(metrics.registry());
         let (hub, control) = Hub::start(Parts {
-            broker: broker(config, &clock)?,
+            broker,
             settings: settings(config, keys),
             clock: clock.clone(),
-            metrics: Arc::new(Metrics::new()),
+            metrics: Arc::new(metrics),
             incarnation: random()?,
         });
         control.follow_revocations();

@@ -13,7 +13,7 @@ use crate::node::{KEY, Plan, TestNode};
 use crate::process::Process;
 
 /// Publishers, each with messages of its own numbers; two share a channel.
-const PUBLISHERS: usize = 16;
+pub const PUBLISHERS: usize = 16;
 /// No round is longer.
 const ROUND_MAX: Duration = Duration::from_secs(20);
 /// Requests that the kernel's record holds.
@@ -23,12 +23,12 @@ const PAGE: usize = 1_000;
 
 /// One publisher, over all lives of the node.
 #[derive(Default)]
-struct Publisher {
+pub struct Publisher {
     /// The cursors of what was acknowledged, in order.
-    cursors: Vec<String>,
+    pub cursors: Vec<String>,
 }
 
-fn plan(folder: &Path) -> Plan {
+pub fn plan(folder: &Path) -> Plan {
     let broker = format!(
         "broker.kind = \"disk\"\nbroker.path = {:?}\nlimits.publish_rate = 1000000",
         folder.join("data")
@@ -39,12 +39,12 @@ fn plan(folder: &Path) -> Plan {
         .namespace("default", |n| n.set("retain = { messages = 10000000, age = \"24h\" }\ndedupe = \"1h\""))
 }
 
-fn channel(publisher: usize) -> String {
+pub fn channel(publisher: usize) -> String {
     format!("log-{}", publisher / 2)
 }
 
 /// Publishes one after the other until the node is gone. What has no answer is sent again in its next life.
-async fn publish(
+pub async fn publish(
     base: String,
     number: usize,
     mut publisher: Publisher,
@@ -73,7 +73,7 @@ async fn publish(
 }
 
 /// Everything of a channel, and that each place in it is valid.
-async fn read(node: &Process, channel: &str) -> Vec<Value> {
+pub async fn read(node: &Process, channel: &str) -> Vec<Value> {
     let mut after = "earliest".to_owned();
     let mut all = Vec::new();
     loop {
@@ -89,7 +89,7 @@ async fn read(node: &Process, channel: &str) -> Vec<Value> {
     }
 }
 
-async fn verify(node: &Process, publishers: &[Publisher]) {
+pub async fn verify(node: &Process, publishers: &[Publisher]) {
     for shared in 0..PUBLISHERS / 2 {
         let mut next: HashMap<usize, usize> = HashMap::new();
         for message in read(node, &format!("log-{shared}")).await {

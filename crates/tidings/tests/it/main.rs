@@ -6,6 +6,7 @@ mod auth;
 mod batch;
 mod connect;
 mod consumers;
+mod disk;
 mod docs;
 mod durable;
 mod expiry;

@@ -20,6 +20,25 @@ async fn measures_need_a_key_and_health_does_not() {
 }
 
 #[tokio::test]
+async fn the_measures_of_a_disk() {
+    let folder = tempfile::tempdir().unwrap();
+    let broker = format!("broker.kind = \"disk\"\nbroker.path = {:?}", folder.path().join("data"));
+    let node = TestNode::new().set(&broker).namespace("orders", |n| n).run().await;
+    node.publish("orders:1", 1).await;
+    assert_eq!(node.measure("tidings_disk_append_seconds_count").await, 1.0);
+    assert!(node.measure("tidings_disk_batch_messages_sum").await >= 1.0);
+    assert!(node.measure("tidings_disk_sync_seconds_count").await >= 1.0);
+    assert_eq!(node.measure("tidings_disk_damaged_messages_total").await, 0.0);
+    let looked = async {
+        while node.measure("tidings_disk_store_bytes").await == 0.0 {
+            tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+        }
+    };
+    soon("a look at the files", looked).await;
+    assert!(node.measure("tidings_disk_wal_bytes").await > 0.0);
+}
+
+#[tokio::test]
 async fn a_node_that_stops_tells_everybody_to_come_back() {
     let node = TestNode::usual().await;
     let mut stream = node.sse("/v1/channels/orders:1").await;

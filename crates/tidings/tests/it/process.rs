@@ -2,6 +2,7 @@
 
 use std::fs::File;
 use std::net::SocketAddr;
+use std::path::Path;
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::Duration;
 
@@ -24,20 +25,32 @@ const LOOKS_MAX: usize = 1_500;
 impl Process {
     /// Starts a node, which logs what a node logs.
     pub async fn start(plan: Plan) -> Self {
-        Process::run(&plan.text(), Some("info")).await
+        Process::start_with(plan, []).await
+    }
+
+    /// The same, with more in its environment.
+    pub async fn start_with<'a>(
+        plan: Plan,
+        variables: impl IntoIterator<Item = (&'a str, &'a Path)>,
+    ) -> Self {
+        Process::run(&plan.text(), Some("info"), variables).await
     }
 
     /// Starts a node, which logs all that it can.
     pub async fn talkative(plan: Plan) -> Self {
-        Process::run(&plan.text(), Some("trace")).await
+        Process::run(&plan.text(), Some("trace"), []).await
     }
 
     /// Starts a node, which logs what its configuration says.
     pub async fn start_as_configured(text: String) -> Self {
-        Process::run(&text, None).await
+        Process::run(&text, None, []).await
     }
 
-    async fn run(text: &str, level: Option<&str>) -> Self {
+    async fn run<'a>(
+        text: &str,
+        level: Option<&str>,
+        variables: impl IntoIterator<Item = (&'a str, &'a Path)>,
+    ) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("tidings.toml");
         std::fs::write(&file, text).unwrap();
@@ -46,6 +59,7 @@ impl Process {
             .arg(file)
             .env_clear()
             .envs(level.map(|level| ("TIDINGS_LOG__LEVEL", level)))
+            .envs(variables)
             .env("TIDINGS_LOG__FORMAT", "json")
             .stdin(Stdio::null())
             .stdout(Stdio::null())

@@ -9,7 +9,7 @@ use tempfile::TempDir;
 use tidings_core::broker::{Broker, BrokerError};
 use tidings_core::log::{Start, Why};
 
-use super::log::{all, append, find, open, page};
+use super::log::{all, append, find, open};
 
 /// A small file system of its own, where this user may mount one.
 struct Small {
@@ -100,28 +100,6 @@ async fn a_folder_has_one_node() {
     assert!(matches!(&second, BrokerError::Unavailable(what) if what.contains("in use by another node")));
     drop(first);
     open(folder.path()).unwrap();
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_damaged_message_is_told_and_harms_no_other_channel() {
-    let folder = tempfile::tempdir().unwrap();
-    let disk = open(folder.path()).unwrap();
-    let needle = "the message that will be damaged";
-    let before = append(&disk, "a", "before").await.unwrap();
-    append(&disk, "a", needle).await.unwrap();
-    append(&disk, "b", "elsewhere").await.unwrap();
-    drop(disk);
-    let store = folder.path().join("store.sqlite");
-    let mut bytes = fs::read(&store).unwrap();
-    let places: Vec<_> =
-        (0..bytes.len() - needle.len()).filter(|at| bytes[*at..].starts_with(needle.as_bytes())).collect();
-    assert!(!places.is_empty(), "the store was not closed in order");
-    places.iter().for_each(|at| bytes[at + 4] ^= 1);
-    fs::write(&store, bytes).unwrap();
-    let disk = open(folder.path()).unwrap();
-    let read = page(&disk, "a", before).await;
-    assert!(matches!(&read, Err(BrokerError::Corrupt(what)) if what.contains("message 2 of a")), "{read:?}");
-    assert_eq!(all(&disk, "b").await, ["elsewhere"]);
 }
 
 /// What a machine that stops now has on disk.

@@ -4,6 +4,8 @@ use std::path::Path;
 use std::time::Duration;
 
 use rusqlite::{Connection, OpenFlags};
+use tidings_brokers::disk::{Disk, Options, Sync};
+use tidings_core::Clock;
 use tidings_core::broker::Broker;
 use tidings_core::log::{Draft, Once, Retain, Rules, Start, Terms};
 use tokio::time::{Instant, sleep};
@@ -12,6 +14,8 @@ use super::log::{RULES, append, channel, draft, find, open};
 
 /// Nothing here takes longer than a few rounds of a second.
 const PATIENCE: Duration = Duration::from_secs(20);
+const CHANNELS: usize = 3_000;
+const HOUR_MS: u64 = 3_600_000;
 
 /// How many rows a table has.
 fn rows(folder: &Path, table: &str) -> u64 {
@@ -47,4 +51,37 @@ async fn what_nobody_asks_for_leaves_the_disk() {
     assert_eq!(find(&disk, "kept", Start::Latest).await.at.offset, 1);
     assert_eq!(find(&disk, "aged", Start::Latest).await.at.offset, 1_500);
     assert!(!find(&disk, "brief", Start::Latest).await.created);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn channels_that_nobody_uses_are_swept() {
+    let folder = tempfile::tempdir().unwrap();
+    let rules = Rules { retain: Retain { messages: 10, age_ms: HOUR_MS }, ..RULES };
+    let disk = std::sync::Arc::new(open(folder.path()).unwrap());
+    let publishers: Vec<_> = (0..100)
+        .map(|publisher| {
+            let disk = disk.clone();
+            tokio::spawn(async move {
+                for n in (publisher..CHANNELS).step_by(100) {
+                    disk.append(&channel(&format!("a-{n}")), vec![draft("x")], &rules).await.unwrap();
+                }
+            })
+        })
+        .collect();
+    for publisher in publishers {
+        publisher.await.unwrap();
+    }
+    drop(disk);
+    let clock = Clock::simulated(Clock::system().now_ms() + 2 * HOUR_MS);
+    let options = Options { path: folder.path().to_owned(), sync: Sync::EveryWrite };
+    let disk = Disk::open(clock, &options).unwrap();
+    for _ in 0..100 {
+        disk.append(&channel("busy"), vec![draft("x")], &RULES).await.unwrap();
+        disk.ready().await.unwrap();
+        if rows(folder.path(), "messages") < 200 {
+            return;
+        }
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+    panic!("{} messages are left", rows(folder.path(), "messages"));
 }

@@ -2,7 +2,7 @@
 
 use futures_util::future::join_all;
 
-use crate::node::TestNode;
+use crate::node::{Plan, TestNode};
 use crate::process::Process;
 use crate::raw::soon;
 
@@ -24,7 +24,18 @@ async fn publish(node: &Process, numbers: std::ops::Range<u64>, healthy: &mut [R
 
 #[tokio::test]
 async fn stopped_readers_hold_no_memory() {
-    let plan = TestNode::new().set("max_lag = \"10m\"").namespace("orders", |n| n.retain(100));
+    hold_no_memory(TestNode::new()).await;
+}
+
+#[tokio::test]
+async fn stopped_readers_hold_no_memory_on_disk() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("data");
+    hold_no_memory(TestNode::new().set(&format!("broker.kind = \"disk\"\nbroker.path = {path:?}"))).await;
+}
+
+async fn hold_no_memory(plan: Plan) {
+    let plan = plan.set("max_lag = \"10m\"").namespace("orders", |n| n.retain(100));
     let node = Process::start(plan).await;
     let mut healthy = Vec::new();
     for wire in [Wire::Sse, Wire::WebSocket] {
