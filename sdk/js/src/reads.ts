@@ -159,7 +159,7 @@ export class Reads {
       this.#turns.shift()?.();
       if (signal.aborted) return undefined;
       if (!(asked instanceof TidingsError)) return asked.page;
-      if (!asked.passing) throw asked;
+      if (!asked.passingAt(attempt)) throw asked;
       await sleep(asked.retryMs ?? backoffMs(attempt), signal);
     }
     return undefined;
