@@ -36,12 +36,16 @@ export class Credentials {
     return this.#token === undefined ? this.#ask() : Promise.resolve(this.#token);
   }
 
+  /** Whether there is another token to be had. */
+  get renewable(): boolean {
+    return typeof this.#source === 'function';
+  }
+
   /** Forgets a token that was refused. False where there is no other to be had. */
   refused(token: string | undefined): boolean {
-    if (typeof this.#source !== 'function') return false;
     // Another request may have brought a newer one meanwhile.
-    if (token === this.#token) this.#token = undefined;
-    return true;
+    if (this.renewable && token === this.#token) this.#token = undefined;
+    return this.renewable;
   }
 
   end(): void {

@@ -24,3 +24,8 @@ export function covers(place: string, cursor: string): boolean {
   const [at, other] = [parse(place), parse(cursor)];
   return at !== undefined && other !== undefined && at.log === other.log && other.offset <= at.offset;
 }
+
+/** The parts of a cursor of `count` channels, in their order; none where it has another form. */
+export function parts(cursor: string, count: number): string[] {
+  return cursor.length === PART * count ? (cursor.match(/.{32}/g) ?? []) : [];
+}

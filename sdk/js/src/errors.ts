@@ -54,6 +54,11 @@ export class TidingsError extends Error {
     return PASSING.has(this.code) || (this.status ?? 0) >= 500;
   }
 
+  /** The same, after so many tries: a token source may give an ended token a few times, and then a good one. */
+  passingAt(tries: number): boolean {
+    return this.passing || (this.wantsToken && tries < 3);
+  }
+
   /** Whether another token might help. */
   get wantsToken(): boolean {
     return this.code === 'token-expired' || this.code === 'bad-token' || this.code === 'no-credentials';

@@ -67,7 +67,8 @@ export class Http {
       });
       if (reply.ok) return reply;
       const error = await refusal(reply);
-      if (again || !error.wantsToken || !this.#credentials.refused(token)) throw error;
+      const renewable = error.wantsToken && this.#credentials.refused(token);
+      if (again || !renewable) throw error;
     }
   }
 

@@ -20,6 +20,9 @@ const CLIMB_MS = 1_000;
 /** Where the browser says that there is no network it is mostly right: look again, but seldom. */
 const OFFLINE_MS = LONGEST_MS;
 
+/** Tokens in a row that are refused, before there is no hope. */
+const REFUSALS = 4;
+
 /** What a link needs. */
 export interface LinkParts {
   transports: Partial<Record<TransportName, OpenTransport>>;
@@ -162,15 +165,16 @@ export class Link {
   #lost(attempt: Try, fault: Fault): void {
     const { error } = fault;
     const now = Date.now();
-    const renewed = fault.renewed === true && this.#refusals++ === 0;
+    const renewed = fault.renewed === true && ++this.#refusals < REFUSALS;
     if (!error.passing && !renewed) return this.close(error);
     if (attempt.open) {
       const uptimeMs = this.#state.at === 'connected' ? now - this.#state.since : 0;
       this.#ladder.lost(attempt.name, uptimeMs, fault.silent === true, error.code === 'blocked', now);
-      return this.#wait(error, renewed ? 0 : undefined, attempt.news);
+      return this.#wait(error, renewed && this.#refusals === 1 ? 0 : undefined, attempt.news);
     }
     // The node itself says: not now. Another transport would be told the same.
-    if (error.answered || error.code === 'token-failed') return this.#wait(error, renewed ? 0 : undefined);
+    if (error.answered || error.code === 'token-failed')
+      return this.#wait(error, renewed && this.#refusals === 1 ? 0 : undefined);
     if (this.#ladder.failed(attempt.name, error.code === 'connection-lost' || error.code === 'unreachable'))
       this.#wait(error);
     else this.#connect(error);

@@ -157,7 +157,7 @@ export class Publishing {
     for (const [i, entry] of batch.entries()) {
       const result = results[i] ?? new TidingsError('blocked', 'the answer has no result for this message');
       if (!(result instanceof TidingsError)) this.#settle(entry, () => entry.resolve(result));
-      else if (!result.passing) this.#settle(entry, () => entry.reject(result));
+      else if (!result.passingAt(entry.attempts)) this.#settle(entry, () => entry.reject(result));
       else {
         // Not stored, for sure: it is as old as it was before. An earlier try may still have been.
         if (result.answered && result.stored !== 'unknown') entry.sent = before[i] ?? 0;

@@ -1,6 +1,6 @@
 import { backoffMs } from './backoff.js';
 import { sleep } from './clock.js';
-import { covers } from './cursor.js';
+import { covers, parts } from './cursor.js';
 import { ofThrown, TidingsError } from './errors.js';
 import type { Http, Page } from './http.js';
 import { call, type Subscription } from './subscription.js';
@@ -11,6 +11,8 @@ import type { PresenceChange } from './types.js';
 const PAGE = 1_000;
 /** Such pages that are asked for at once. */
 const AT_ONCE = 4;
+/** Channels whose ends are asked for at once: so many of the longest names fit a URL. */
+const TOGETHER = 50;
 
 /** What a client reads: one read a channel, whatever the number of its subscriptions, each at its own place. */
 export class Reads {
@@ -22,6 +24,8 @@ export class Reads {
   /** Pages that are asked for, and who waits for a turn. */
   #asking = 0;
   readonly #turns: (() => void)[] = [];
+  /** Channels whose ends are about to be asked for. */
+  #breath: { channels: Set<string>; cursors: Promise<Map<string, string>> } | undefined;
 
   /** `changed` is called when `wanted` is not what it was. */
   constructor(http: Http, changed: () => void) {
@@ -96,6 +100,12 @@ export class Reads {
       subscription.begin(after);
       return this.#join(subscription, after);
     }
+    const latest = last === undefined && after === 'latest' ? await this.#latest(subscription.channel) : undefined;
+    if (subscription.closed) return;
+    if (latest !== undefined) {
+      subscription.begin(latest);
+      return this.#join(subscription, latest);
+    }
     const place: [string, string][] =
       last === undefined
         ? [
@@ -113,6 +123,31 @@ export class Reads {
     if (!subscription.closed) this.#join(subscription, page.cursor);
   }
 
+  /** The end of a channel, where several are asked for in one breath: by one request. Else undefined, and if that fails. */
+  #latest(channel: string): Promise<string | undefined> {
+    this.#breath ??= { channels: new Set(), cursors: Promise.resolve().then(() => this.#ends()) };
+    this.#breath.channels.add(channel);
+    return this.#breath.cursors.then((cursors) => cursors.get(channel));
+  }
+
+  async #ends(): Promise<Map<string, string>> {
+    const channels = [...(this.#breath?.channels ?? [])];
+    this.#breath = undefined;
+    const cursors = new Map<string, string>();
+    for (let at = 0; channels.length > 1 && at < channels.length; at += TOGETHER) {
+      const some = channels.slice(at, at + TOGETHER);
+      const ask = { query: [['after', 'latest']] as [string, string][] };
+      const page = await this.#http.page(some, ask).then(
+        ({ page }) => page,
+        () => undefined,
+      );
+      // A refusal does not say of which; an end is told alone.
+      const found = page && !page.ended ? parts(page.cursor, some.length) : [];
+      for (const [i, cursor] of found.entries()) cursors.set(some[i] as string, cursor);
+    }
+    return cursors;
+  }
+
   /** Asks until there is an answer; a refusal is one. */
   async #page(subscription: Subscription, query: [string, string][]): Promise<Page | undefined> {
     const { signal } = subscription.over;
@@ -124,7 +159,7 @@ export class Reads {
       this.#turns.shift()?.();
       if (signal.aborted) return undefined;
       if (!(asked instanceof TidingsError)) return asked.page;
-      if (!asked.passing) throw asked;
+      if (!asked.passingAt(attempt)) throw asked;
       await sleep(asked.retryMs ?? backoffMs(attempt), signal);
     }
     return undefined;

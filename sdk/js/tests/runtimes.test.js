@@ -1,5 +1,5 @@
 // The suite, on every runtime, against a real node: Node, Bun, Deno, and a page in Chromium. Each has a node and a
-// network of its own, so they run at once.
+// network of its own. One runtime after the other, so that a slow machine is not late.
 
 import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
@@ -13,6 +13,8 @@ import { binary } from './support/node.js';
 const home = fileURLToPath(new URL('..', import.meta.url));
 const program = (name) => `${home}node_modules/.bin/${name}`;
 const ONLY = process.env.ONLY ?? '';
+/** The long scenarios, too: minutes, not seconds. */
+const LONG = process.env.TIDINGS_SDK_LONG === '1';
 
 const RUNTIMES = {
   'Node with WebSocket': [process.execPath, '--experimental-websocket', '--no-warnings'],
@@ -39,16 +41,13 @@ async function run(command, args, tell) {
   );
 }
 
-test('the suite', { concurrency: true, skip: noNode }, async (t) => {
+test('the suite', { concurrency: 1, skip: noNode }, async (t) => {
   const jobs = Object.entries(RUNTIMES).map(([name, [command, ...flags]]) =>
     t.test(name, { skip: existsSync(command) ? false : skip(`${name} is not installed: npm install`) }, async (t) => {
-      const harness = await Harness.start();
-      try {
-        const args = [...flags, 'tests/support/run.js', harness.url, harness.control, ONLY];
-        await run(command, args, (said) => t.diagnostic(said));
-      } finally {
-        await harness.end();
-      }
+      await withHarnesses(async (quiet, broken) => {
+        const networks = [quiet.url, quiet.control, broken.url, broken.control, LONG ? 'long' : 'short'];
+        await run(command, [...flags, 'tests/support/run.js', ...networks, ONLY], (said) => t.diagnostic(said));
+      });
     }),
   );
   jobs.push(
@@ -56,20 +55,25 @@ test('the suite', { concurrency: true, skip: noNode }, async (t) => {
       'Chromium',
       { skip: executablePath ? false : skip('no Chromium; name one with CHROMIUM=/path') },
       async (t) => {
-        const harness = await Harness.start();
-        const browser = await launch();
-        try {
-          const page = await browser.newPage();
+        await withHarnesses(async (quiet, broken) => {
+          const browser = await launch();
           const lines = [];
-          page.on('console', (line) => lines.push(line.text()));
-          await page.goto(`${harness.url}/_files/tests/support/page.html`);
-          const good = await page.evaluate(runInPage, [harness.url, harness.control, ONLY]);
-          t.diagnostic(lines.join('\n'));
-          assert.ok(good, lines.filter((line) => !line.startsWith('ok ')).join('\n'));
-        } finally {
-          await browser.close();
-          await harness.end();
-        }
+          try {
+            // A page's origin is its node: one for each network.
+            const results = await Promise.all(
+              [quiet, broken].map(async (harness) => {
+                const page = await browser.newPage();
+                page.on('console', (line) => lines.push(line.text()));
+                await page.goto(`${harness.url}/_files/tests/support/page.html`);
+                return page.evaluate(runInPage, [harness.url, harness.control, harness === broken, ONLY, LONG]);
+              }),
+            );
+            t.diagnostic(lines.join('\n'));
+            assert.ok(results.every(Boolean), lines.filter((line) => !line.startsWith('ok ')).join('\n'));
+          } finally {
+            await browser.close();
+          }
+        });
       },
     ),
     t.test('Chromium, tabs that share a connection', { skip: executablePath ? false : skip('no Chromium') }, tabs),
@@ -77,11 +81,22 @@ test('the suite', { concurrency: true, skip: noNode }, async (t) => {
   await Promise.all(jobs);
 });
 
+/** Two networks, each with a node. */
+async function withHarnesses(act) {
+  const harnesses = await Promise.all([Harness.start(), Harness.start()]);
+  try {
+    await act(...harnesses);
+  } finally {
+    for (const harness of harnesses) await harness.end();
+  }
+}
+
 /** Runs in the page. */
-async function runInPage([url, control, only]) {
+async function runInPage([url, control, breaks, only, long]) {
   const { Tidings, TidingsError } = await import('/_files/dist/tidings.js');
   const { run } = await import('/_files/.tests/suite.js');
-  return run({ url, control, Tidings, TidingsError, transports: ['ws', 'sse', 'long-poll', 'poll'] }, only);
+  const given = { url, control, Tidings, TidingsError, transports: ['ws', 'sse', 'long-poll', 'poll'] };
+  return run(given, { breaks }, only, long);
 }
 
 /** Three tabs: one connection, each message once in each; the leader goes, and nothing is lost. */

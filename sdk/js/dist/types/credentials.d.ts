@@ -12,6 +12,8 @@ export declare class Credentials {
     constructor(source: TokenSource | undefined, onRefresh: (token: string) => void);
     /** The token, or undefined where none is used. Rejects with `token-failed`. */
     get(): Promise<string | undefined>;
+    /** Whether there is another token to be had. */
+    get renewable(): boolean;
     /** Forgets a token that was refused. False where there is no other to be had. */
     refused(token: string | undefined): boolean;
     end(): void;

@@ -28,6 +28,8 @@ export declare class TidingsError extends Error {
     readonly status: number | undefined;
     /** Whether the same request may succeed later. */
     get passing(): boolean;
+    /** The same, after so many tries: a token source may give an ended token a few times, and then a good one. */
+    passingAt(tries: number): boolean;
     /** Whether another token might help. */
     get wantsToken(): boolean;
 }

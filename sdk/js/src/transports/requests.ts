@@ -102,7 +102,14 @@ export class Requests implements Transport {
       if (refused && (await this.#blame(reads, error, signal))) return this.update();
       if (signal.aborted) return;
       this.close();
-      this.#wire.emit({ type: 'closed', fault: { error, silent: error.code === 'silent' } });
+      this.#wire.emit({
+        type: 'closed',
+        fault: {
+          error,
+          silent: error.code === 'silent',
+          renewed: error.wantsToken && this.#wire.credentials.renewable,
+        },
+      });
     }
   }
 
