@@ -110,10 +110,12 @@ describe('beside the numbers', { concurrency: Number(process.env.TOGETHER ?? 3) 
     });
   }
 
-  it('a page publishes faster than it may: in order all the same', { more: '[limits]\npublish_rate = 50\npublish_burst = 20' }, async (app) => {
+  // Not in order, where the server refuses one for the moment: the SDK's README says so.
+  it('a page publishes faster than it may: each once all the same', { more: '[limits]\npublish_rate = 50\npublish_burst = 20' }, async (app) => {
     const results = await app.page.evaluate(publishing, { options: app.options(), channel: app.channel, count: 200, everyMs: 0 });
     assert.deepEqual(results.filter((one) => one !== 'stored'), []);
-    assert.equal(words(judge((await app.stored()).map(({ data: { n } }) => ({ n, at: 0 })), 1, 200)), 'each once, in order');
+    const { lost, twice, strange } = judge((await app.stored()).map(({ data: { n } }) => ({ n, at: 0 })), 1, 200);
+    assert.deepEqual({ lost, twice, strange }, { lost: [], twice: [], strange: [] });
   });
 
   it('a queue has a bound, and says so', {}, async (app) => {
