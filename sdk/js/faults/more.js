@@ -208,6 +208,35 @@ describe('beside the numbers', { concurrency: Number(process.env.TOGETHER ?? 3) 
     });
   }
 
+  // The endpoint is down for a moment, or its cache gives a token that has ended: no reason to end a page for good.
+  for (const [name, broken] of Object.entries({ 'fails three times': 'throw', 'gives an ended token three times': 'old' })) {
+    it(`a token endpoint that ${name}, then works`, {}, async (app) => {
+      let asked = 0;
+      await app.context.exposeFunction('freshToken', () => {
+        asked++;
+        if (asked === 1 || asked > 4) return token('alice', asked === 1 ? 3 : 3_600);
+        if (broken === 'throw') throw new Error('the endpoint is down');
+        return token('alice', -60);
+      });
+      const numbers = app.page.evaluate(async ({ options, channel }) => {
+        const client = new window.Tidings({ ...options, token: () => window.freshToken() });
+        const numbers = [];
+        const trouble = [];
+        client.on('state', ({ state, reason }) => trouble.push(`${state} ${reason?.code ?? ''}`));
+        client.channel(channel).subscribe({ after: 'earliest', onMessage: ({ data }) => numbers.push(data.n), onError: ({ code }) => trouble.push(`error ${code}`) });
+        const end = Date.now() + 30_000;
+        while (Date.now() < end && numbers.at(-1) !== 100) await new Promise((resolve) => setTimeout(resolve, 50));
+        client.close();
+        return numbers.length === 100 ? numbers : trouble;
+      }, { options: app.options(), channel: app.channel });
+      for (let n = 1; n <= 100; n++) {
+        await app.publish({ n });
+        await sleep(100);
+      }
+      assert.deepEqual(await numbers, Array.from({ length: 100 }, (_, i) => i + 1));
+    });
+  }
+
   it('subscriptions that come, go and begin elsewhere do not disturb each other', {}, async (app) => {
     const cursors = [];
     for (let n = 1; n <= 200; n++) cursors[n] = (await app.publish({ n })).cursor;
