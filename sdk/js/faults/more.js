@@ -110,10 +110,12 @@ describe('beside the numbers', { concurrency: Number(process.env.TOGETHER ?? 3) 
     });
   }
 
-  it('a page publishes faster than it may: in order all the same', { more: '[limits]\npublish_rate = 50\npublish_burst = 20' }, async (app) => {
+  // Not in order, where the server refuses one for the moment: the SDK's README says so.
+  it('a page publishes faster than it may: each once all the same', { more: '[limits]\npublish_rate = 50\npublish_burst = 20' }, async (app) => {
     const results = await app.page.evaluate(publishing, { options: app.options(), channel: app.channel, count: 200, everyMs: 0 });
     assert.deepEqual(results.filter((one) => one !== 'stored'), []);
-    assert.equal(words(judge((await app.stored()).map(({ data: { n } }) => ({ n, at: 0 })), 1, 200)), 'each once, in order');
+    const { lost, twice, strange } = judge((await app.stored()).map(({ data: { n } }) => ({ n, at: 0 })), 1, 200);
+    assert.deepEqual({ lost, twice, strange }, { lost: [], twice: [], strange: [] });
   });
 
   it('a queue has a bound, and says so', {}, async (app) => {
@@ -203,6 +205,35 @@ describe('beside the numbers', { concurrency: Number(process.env.TOGETHER ?? 3) 
       const { numbers, trouble } = await Promise.race([got, sleep(15_000).then(() => ({ numbers: [], trouble: ['it never came to the end'] }))]);
       console.log(`a token of 3 s over ${transport}: ${trouble.length} changes with a reason: ${[...new Set(trouble)].join(', ')}`);
       assert.equal(words(judge(numbers.map((n) => ({ n, at: 0 })), 1, 240)), 'each once, in order');
+    });
+  }
+
+  // The endpoint is down for a moment, or its cache gives a token that has ended: no reason to end a page for good.
+  for (const [name, broken] of Object.entries({ 'fails twice': 'throw', 'gives an ended token twice': 'old' })) {
+    it(`a token endpoint that ${name}, then works`, {}, async (app) => {
+      let asked = 0;
+      await app.context.exposeFunction('freshToken', () => {
+        asked++;
+        if (asked === 1 || asked > 3) return token('alice', asked === 1 ? 3 : 3_600);
+        if (broken === 'throw') throw new Error('the endpoint is down');
+        return token('alice', -60);
+      });
+      const numbers = app.page.evaluate(async ({ options, channel }) => {
+        const client = new window.Tidings({ ...options, token: () => window.freshToken() });
+        const numbers = [];
+        const trouble = [];
+        client.on('state', ({ state, reason }) => trouble.push(`${state} ${reason?.code ?? ''}`));
+        client.channel(channel).subscribe({ after: 'earliest', onMessage: ({ data }) => numbers.push(data.n), onError: ({ code }) => trouble.push(`error ${code}`) });
+        const end = Date.now() + 90_000;
+        while (Date.now() < end && numbers.at(-1) !== 100) await new Promise((resolve) => setTimeout(resolve, 50));
+        client.close();
+        return numbers.length === 100 ? numbers : trouble;
+      }, { options: app.options(), channel: app.channel });
+      for (let n = 1; n <= 100; n++) {
+        await app.publish({ n });
+        await sleep(100);
+      }
+      assert.deepEqual(await numbers, Array.from({ length: 100 }, (_, i) => i + 1));
     });
   }
 

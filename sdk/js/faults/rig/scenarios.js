@@ -331,6 +331,11 @@ export const SCENARIOS = [
     },
   },
   {
+    name: 'at most once, frozen for 5 s and forgotten: what is missing is told', namespace: 'fleeting', allows: 'gap', rate: 100, expected: 1,
+    during: frozenFor(5_000, { forget: true }),
+    finally: (world) => world.pages[0].waitForFunction(`window.app.report().deliveries.at(-1)?.n === ${world.publisher.count}`, null, { timeout: 20_000, polling: 100 }),
+  },
+  {
     name: 'the log lost its past: a gap is told, and not twice', broker: 'memory', allows: 'gap', settleMs: 5_000,
     async during(world) {
       await begin(world);
@@ -350,6 +355,8 @@ export function expect(scenario, { results, complaints, connections }) {
     if (scenario.allows === 'gap') {
       assert.deepEqual([verdict.twice, verdict.early], [[], []], words);
       assert.ok(gaps.length >= 1, 'no gap was told');
+      // Where it can be known how many are missing, it is so many.
+      if (gaps.every(({ missed }) => missed !== null)) assert.equal(gaps.reduce((sum, { missed }) => sum + missed, 0), verdict.lost.length, 'what the gaps say, and what is missing');
     } else {
       assert.ok(verdict.good, `${words}; transports: ${walked}`);
       assert.equal(gaps.length, 0, `gaps were told: ${JSON.stringify(gaps)}`);
