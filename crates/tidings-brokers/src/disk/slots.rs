@@ -49,7 +49,7 @@ struct Follower {
 }
 
 const SHARDS: usize = 32;
-/// Channels in memory that nobody follows; 300 bytes or so each, beside the name.
+/// Channels of a shard that nobody follows; 300 bytes or so of memory each, beside the name.
 const IDLE_MAX: usize = 4_096;
 
 impl Slots {
