@@ -79,12 +79,7 @@ impl Calls {
     }
 
     /// What every script takes first: who the server is, and what was seen of the bucket.
-    fn begin(
-        &self,
-        call: &mut ScriptInvocation<'_>,
-        link: &Link,
-        bucket: Bucket,
-    ) -> Result<(), BrokerError> {
+    fn begin(&self, call: &mut ScriptInvocation<'_>, link: &Link, bucket: Bucket) -> Result<(), BrokerError> {
         let flag = |is: bool| if is { "1" } else { "0" };
         let identity = &link.identity;
         call.arg(&*identity.run).arg(&*identity.replid).arg(flag(identity.unshifted)).arg(&*identity.server);

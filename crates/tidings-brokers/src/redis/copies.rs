@@ -74,7 +74,11 @@ impl Copies {
     }
 
     /// Gives with an error whether the connection is of no use any more.
-    async fn ask(&self, connection: &mut MultiplexedConnection, key: &str) -> Result<(), (BrokerError, bool)> {
+    async fn ask(
+        &self,
+        connection: &mut MultiplexedConnection,
+        key: &str,
+    ) -> Result<(), (BrokerError, bool)> {
         let time_ms = u64::try_from(self.time.as_millis()).unwrap_or(u64::MAX);
         let mut pipe = redis::pipe();
         pipe.cmd("HSET").arg(key).arg("waited").arg(1).ignore();

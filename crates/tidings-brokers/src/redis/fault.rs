@@ -32,7 +32,9 @@ fn advice(error: &RedisError) -> Option<String> {
     let code = error.code()?;
     let advice = match code {
         "NOAUTH" => "the server wants a password; set broker.password",
-        "WRONGPASS" => "the server refuses the password; set broker.password (and the user's name in broker.url)",
+        "WRONGPASS" => {
+            "the server refuses the password; set broker.password (and the user's name in broker.url)"
+        }
         "NOPERM" => "the server does not allow its user what a node needs; docs/redis.md has the commands",
         "OOM" => "the server is full (maxmemory); give it more, or keep less by `retain`",
         "READONLY" => "the server is a read-only replica; let broker.url name the primary, or all of them",

@@ -188,7 +188,8 @@ impl Logs {
         let wide = |size: usize| u64::try_from(size).unwrap_or(COUNTED);
         let mut from = after.offset.min(COUNTED);
         for _ in 0..LOOKS {
-            let look = Look { after: from, messages: wide(limit.messages), bytes: wide(limit.bytes), last: 0 };
+            let look =
+                Look { after: from, messages: wide(limit.messages), bytes: wide(limit.bytes), last: 0 };
             let (answer, looked, server) = self.look(channel, look, rules).await?;
             self.settle(channel, &answer, &looked, server);
             let bounds = looked.bounds(answer.epoch, rules.compact);
@@ -268,13 +269,7 @@ impl Logs {
     }
 
     /// Takes up what a node left that went away before replicas had it.
-    fn settle(
-        self: &Arc<Self>,
-        channel: &Channel,
-        answer: &Answer,
-        looked: &Looked,
-        server: Arc<Server>,
-    ) {
+    fn settle(self: &Arc<Self>, channel: &Channel, answer: &Answer, looked: &Looked, server: Arc<Server>) {
         let Some(upto) = looked.held.filter(|_| self.copied) else { return };
         if self.settling.fetch_add(1, Ordering::Relaxed) >= SETTLING {
             self.settling.fetch_sub(1, Ordering::Relaxed);

@@ -39,7 +39,10 @@ enum Known {
     /// Nothing yet, for this reason.
     Nothing(BrokerError),
     One(Running),
-    Cluster { servers: HashMap<String, Running>, buckets: Vec<Option<Arc<Server>>> },
+    Cluster {
+        servers: HashMap<String, Running>,
+        buckets: Vec<Option<Arc<Server>>>,
+    },
 }
 
 /// A server with the task that keeps its connections.
@@ -83,7 +86,8 @@ impl Routes {
             Known::Cluster { buckets, .. } => {
                 buckets.get(bucket.index()).cloned().flatten().ok_or_else(|| {
                     BrokerError::Unavailable(
-                        "no primary of the cluster has the channel's slot; see `redis-cli --cluster check`".into(),
+                        "no primary of the cluster has the channel's slot; see `redis-cli --cluster check`"
+                            .into(),
                     )
                 })
             }

@@ -132,28 +132,39 @@ impl Server {
     pub(super) async fn run(&self) {
         let mut retry = RETRY_FIRST;
         loop {
+            let mut whys = Vec::with_capacity(self.targets.len());
             for target in &self.targets {
-                let began = Instant::now();
-                let why = self.serve(target).await;
-                self.topics.close();
-                let told = format!("{}: {}", target.address, plain(&why));
-                let mut state = self.state.lock();
-                if state.link.take().is_some() || !told.contains(&plain(&state.why)) {
-                    tracing::warn!(server = %target.address, error = %why, "the Redis server cannot be used");
-                }
-                state.why = BrokerError::Unavailable(told);
-                state.asked = None;
-                if began.elapsed() > RETRY_MAX * 5 {
+                let (used, why) = self.serve(target).await;
+                let why = format!("{}: {}", target.address, plain(&why));
+                if used {
+                    tracing::warn!(why, "the Redis server is not used any more");
                     retry = RETRY_FIRST;
+                    whys.clear();
+                    self.refuse(why.clone());
                 }
+                whys.push(why);
+            }
+            let whys = whys.join("; ");
+            if self.refuse(whys.clone()) {
+                tracing::warn!(why = whys, "no Redis server can be used");
             }
             sleep(retry).await;
             retry = (retry * 2).min(RETRY_MAX);
         }
     }
 
-    /// Uses one server for as long as it can be used, and says why no longer.
-    async fn serve(&self, target: &Target) -> BrokerError {
+    /// There is no connection, for this reason. Gives whether that is a new one.
+    fn refuse(&self, why: String) -> bool {
+        self.topics.close();
+        let mut state = self.state.lock();
+        (state.link, state.asked) = (None, None);
+        let is_new = plain(&state.why) != why;
+        state.why = BrokerError::Unavailable(why);
+        is_new
+    }
+
+    /// Uses one server for as long as it can be used. Gives whether it was, and why no longer.
+    async fn serve(&self, target: &Target) -> (bool, BrokerError) {
         let feed = self.topics.feed();
         let opened = async {
             let mut connection = connect(target, None).await?;
@@ -172,7 +183,7 @@ impl Server {
         };
         let (connection, identity, followed, waits) = match opened.await {
             Ok(opened) => opened,
-            Err(error) => return error,
+            Err(error) => return (false, error),
         };
         self.topics.open(&feed, identity.run.clone());
         tracing::info!(server = %target.address, run = %identity.run, "the Redis server is used");
@@ -182,13 +193,14 @@ impl Server {
         let link = Link { connection, identity, address, doubted: doubted.clone() };
         self.state.lock().link = Some(link.clone());
         self.opened.notify_one();
-        tokio::select! {
+        let why = tokio::select! {
             why = self.look(link, followed.clone()) => why,
             why = self.topics.keep(followed, is_cluster) => why,
             why = Copies::keep(self.copies.as_ref().zip(waits)) => why,
             () = feed.broken.notified() => gone(),
             () = doubted.notified() => gone(),
-        }
+        };
+        (true, why)
     }
 
     /// Looks again and again whether it is still the same server, and answers.
@@ -219,7 +231,7 @@ impl Server {
 }
 
 fn gone() -> BrokerError {
-    BrokerError::Unavailable("the connection is gone".into())
+    BrokerError::Unavailable("the server ended the connection".into())
 }
 
 /// The reason alone.

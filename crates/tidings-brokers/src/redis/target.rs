@@ -29,7 +29,9 @@ fn target(url: &str, options: &Options) -> Result<Target, BrokerError> {
     }
     info = info.set_redis_settings(settings);
     let address = match info.addr() {
-        ConnectionAddr::Tcp(host, port) | ConnectionAddr::TcpTls { host, port, .. } => format!("{host}:{port}"),
+        ConnectionAddr::Tcp(host, port) | ConnectionAddr::TcpTls { host, port, .. } => {
+            format!("{host}:{port}")
+        }
         ConnectionAddr::Unix(path) => path.display().to_string(),
         _ => "the server".to_owned(),
     };

@@ -80,12 +80,7 @@ const AT_ONCE: usize = 256;
 
 impl Topics {
     pub(super) fn new(names: Names, witness: Arc<Witness>) -> Self {
-        Topics {
-            names,
-            witness,
-            table: Mutex::default(),
-            asked: Notify::new(),
-        }
+        Topics { names, witness, table: Mutex::default(), asked: Notify::new() }
     }
 
     /// Follows a channel. Once this returns, nothing that is announced is missed.

@@ -84,11 +84,12 @@ else
       answers[#answers + 1] = -offset
     else
       last, count, stored = last + 1, count + 1, stored + 1
-      at, written = math.max(at, now), now
+      written = now
       if ends == '1' then
         closed = true
         announce(last, now, ARGV[i + 2], held)
       else
+        at = math.max(at, now)
         remember(once, own, of_stream, index)
         add(ARGV[i + 1], ARGV[i + 2])
         announce(last, at, ARGV[i + 2], held)

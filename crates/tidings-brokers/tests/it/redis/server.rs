@@ -20,7 +20,8 @@ pub fn binary() -> Option<PathBuf> {
     #[allow(clippy::disallowed_methods, reason = "a test may be told which server to use")]
     let chosen = std::env::var("REDIS_SERVER").ok();
     let candidates = chosen.into_iter().chain(["redis-server".into(), "valkey-server".into()]);
-    let runs = |name: &String| Command::new(name).arg("--version").output().is_ok_and(|it| it.status.success());
+    let runs =
+        |name: &String| Command::new(name).arg("--version").output().is_ok_and(|it| it.status.success());
     candidates.into_iter().find(runs).map(PathBuf::from)
 }
 
@@ -126,7 +127,8 @@ impl Drop for Server {
 /// The answer of the server at a port to a command.
 pub fn cli(port: u16, command: &[&str]) -> String {
     let port = port.to_string();
-    let output = Command::new("redis-cli").args(["-h", "127.0.0.1", "-p", &port, "-t", "2"]).args(command).output();
+    let output =
+        Command::new("redis-cli").args(["-h", "127.0.0.1", "-p", &port, "-t", "2"]).args(command).output();
     let output = output.unwrap();
     String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr)
 }
