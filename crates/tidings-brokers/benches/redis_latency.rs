@@ -1,7 +1,7 @@
 //! What an append to Redis costs, and how soon another node has it, beside a raw client that does
 //! `XADD` and `PUBLISH` at the same durability.
 //!
-//! `cargo bench -p tidings-brokers --bench redis [-- URL]`; without a URL it starts a redis-server of its own
+//! `cargo bench -p tidings-brokers --bench redis_latency [-- URL]`; without a URL it starts a redis-server of its own
 //! without persistence. In one run and in turns: one publisher after the other, 128 bytes a message, one
 //! channel. For latency a message is published when the one before has arrived.
 
