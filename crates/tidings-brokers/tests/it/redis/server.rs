@@ -127,8 +127,7 @@ impl Drop for Server {
 /// The answer of the server at a port to a command.
 pub fn cli(port: u16, command: &[&str]) -> String {
     let port = port.to_string();
-    let output =
-        Command::new("redis-cli").args(["-h", "127.0.0.1", "-p", &port, "-t", "2"]).args(command).output();
+    let output = Command::new("redis-cli").args(["-h", "127.0.0.1", "-p", &port]).args(command).output();
     let output = output.unwrap();
     String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr)
 }

@@ -170,7 +170,9 @@ impl Args {
     }
 
     fn place(&self) -> anyhow::Result<(Option<Broker>, Place)> {
-        let Some(url) = &self.url else { return Ok((Some(self.broker), Place::Own(self.broker, self.redis.clone()))) };
+        let Some(url) = &self.url else {
+            return Ok((Some(self.broker), Place::Own(self.broker, self.redis.clone())));
+        };
         let target = Target { url: url.clone(), token: self.token.clone(), ca: self.ca.clone() };
         let namespaces = match self.namespace.is_empty() {
             true => vec!["durable".to_owned(), "default".to_owned()],
