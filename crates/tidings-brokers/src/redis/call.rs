@@ -114,7 +114,7 @@ impl Calls {
     pub(super) async fn run(&self) {
         let compare = async {
             loop {
-                self.routes.opened.notified().await;
+                self.routes.changes.opened.notified().await;
                 let buckets = self.witness.buckets();
                 stream::iter(buckets).for_each_concurrent(AT_ONCE, |bucket| self.compare(bucket)).await;
             }

@@ -8,14 +8,13 @@ use parking_lot::RwLock;
 use redis::aio::MultiplexedConnection;
 use redis::{ConnectionAddr, Value};
 use tidings_core::broker::BrokerError;
-use tokio::sync::Notify;
 use tokio::task::JoinHandle;
 use tokio::time::{sleep, timeout};
 
 use super::copies::Copies;
 use super::fault;
 use super::name::{Bucket, Names};
-use super::server::{Server, Target, connect};
+use super::server::{Changes, Server, Target, connect};
 use super::topics::Topics;
 use super::witness::Witness;
 
@@ -28,10 +27,7 @@ pub(super) struct Routes {
     /// How many replicas are waited for, and how long; none, if nobody waits.
     copies: Option<(u32, Duration)>,
     known: RwLock<Known>,
-    /// A call has found that a server does not keep what it is said to keep.
-    doubted: Notify,
-    /// A server was connected to.
-    pub(super) opened: Arc<Notify>,
+    pub(super) changes: Changes,
 }
 
 #[derive(Debug)]
@@ -73,8 +69,7 @@ impl Routes {
             witness,
             copies,
             known: RwLock::new(Known::Nothing(why)),
-            doubted: Notify::new(),
-            opened: Arc::default(),
+            changes: Changes::default(),
         }
     }
 
@@ -96,7 +91,7 @@ impl Routes {
 
     /// Notes that a server was asked for what it does not keep.
     pub(super) fn doubt(&self) {
-        self.doubted.notify_one();
+        self.changes.doubted.notify_one();
     }
 
     /// Whether all of them answer.
@@ -147,7 +142,7 @@ impl Routes {
                 sleep(LOOK_AGAIN).await;
                 continue;
             }
-            if timeout(LOOK_EVERY, self.doubted.notified()).await.is_ok() {
+            if timeout(LOOK_EVERY, self.changes.doubted.notified()).await.is_ok() {
                 sleep(LOOK_AGAIN).await;
             }
         }
@@ -205,8 +200,8 @@ impl Routes {
             .map_err(|error| fault::of_read(&error))?;
         let ranges = ranges(answer, seed);
         let mut known = self.known.write();
-        let mut before = match std::mem::replace(&mut *known, Known::Nothing(BrokerError::Unknown)) {
-            Known::Cluster { servers, .. } => servers,
+        let mut before = match &mut *known {
+            Known::Cluster { servers, .. } => std::mem::take(servers),
             Known::Nothing(_) | Known::One(_) => HashMap::new(),
         };
         let mut servers = HashMap::new();
@@ -231,7 +226,7 @@ impl Routes {
     fn start(&self, targets: Vec<Target>) -> Running {
         let topics = Topics::new(self.names.clone(), self.witness.clone());
         let copies = self.copies.map(|(replicas, time)| Copies::new(replicas, time));
-        let server = Arc::new(Server::new(targets, topics, copies, self.opened.clone()));
+        let server = Arc::new(Server::new(targets, topics, copies, self.changes.clone()));
         let task = tokio::spawn({
             let server = server.clone();
             async move { server.run().await }

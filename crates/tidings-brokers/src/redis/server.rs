@@ -23,8 +23,16 @@ pub(super) struct Server {
     state: Mutex<State>,
     /// What a write waits for besides the answer, if anything.
     pub(super) copies: Option<Copies>,
-    /// Told that there is another connection than before.
-    opened: Arc<Notify>,
+    changes: Changes,
+}
+
+/// Who is told of connections.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Changes {
+    /// One was made.
+    pub(super) opened: Arc<Notify>,
+    /// One ended, or a server was asked for what it does not keep.
+    pub(super) doubted: Arc<Notify>,
 }
 
 /// A place to connect to, and its name for people.
@@ -71,7 +79,7 @@ impl Server {
         targets: Vec<Target>,
         topics: Topics,
         copies: Option<Copies>,
-        opened: Arc<Notify>,
+        changes: Changes,
     ) -> Self {
         let why = BrokerError::Unavailable("the server has not been reached yet".into());
         Server {
@@ -79,7 +87,7 @@ impl Server {
             topics: Arc::new(topics),
             state: Mutex::new(State { link: None, why, asked: None }),
             copies,
-            opened,
+            changes,
         }
     }
 
@@ -140,6 +148,7 @@ impl Server {
                     tracing::warn!(why, "the Redis server is not used any more");
                     retry = RETRY_FIRST;
                     whys.clear();
+                    self.changes.doubted.notify_one();
                     self.refuse(why.clone());
                 }
                 whys.push(why);
@@ -165,11 +174,11 @@ impl Server {
 
     /// Uses one server for as long as it can be used. Gives whether it was, and why no longer.
     async fn serve(&self, target: &Target) -> (bool, BrokerError) {
-        let feed = self.topics.feed();
+        let inbox = self.topics.inbox();
         let opened = async {
             let mut connection = connect(target, None).await?;
             let identity = Identity::ask(&mut connection).await?;
-            let taker = feed.clone();
+            let taker = inbox.clone();
             let push = move |push: PushInfo| -> Result<(), ()> {
                 taker.take(push);
                 Ok(())
@@ -185,19 +194,19 @@ impl Server {
             Ok(opened) => opened,
             Err(error) => return (false, error),
         };
-        self.topics.open(&feed, identity.run.clone());
+        self.topics.open(&inbox, identity.run.clone());
         tracing::info!(server = %target.address, run = %identity.run, "the Redis server is used");
         let is_cluster = identity.is_cluster;
         let (identity, doubted) = (Arc::new(identity), Arc::new(Notify::new()));
         let address = target.address.as_str().into();
         let link = Link { connection, identity, address, doubted: doubted.clone() };
         self.state.lock().link = Some(link.clone());
-        self.opened.notify_one();
+        self.changes.opened.notify_one();
         let why = tokio::select! {
             why = self.look(link, followed.clone()) => why,
             why = self.topics.keep(followed, is_cluster) => why,
             why = Copies::keep(self.copies.as_ref().zip(waits)) => why,
-            () = feed.broken.notified() => gone(),
+            () = inbox.broken.notified() => gone(),
             () = doubted.notified() => gone(),
         };
         (true, why)

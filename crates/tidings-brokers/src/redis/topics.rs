@@ -29,7 +29,7 @@ pub(super) struct Topics {
 
 /// One connection that brings announcements.
 #[derive(Debug)]
-pub(super) struct Feed {
+pub(super) struct Inbox {
     number: u64,
     topics: Arc<Topics>,
     /// Told when it is of no use any more.
@@ -115,15 +115,15 @@ impl Topics {
     }
 
     /// For a new connection.
-    pub(super) fn feed(self: &Arc<Self>) -> Arc<Feed> {
+    pub(super) fn inbox(self: &Arc<Self>) -> Arc<Inbox> {
         let mut table = self.table.lock();
         table.connections += 1;
-        Arc::new(Feed { number: table.connections, topics: self.clone(), broken: Notify::new() })
+        Arc::new(Inbox { number: table.connections, topics: self.clone(), broken: Notify::new() })
     }
 
     /// Takes subscriptions over a connection from now on.
-    pub(super) fn open(&self, feed: &Feed, run: Arc<str>) {
-        self.table.lock().open = Some((feed.number, run));
+    pub(super) fn open(&self, inbox: &Inbox, run: Arc<str>) {
+        self.table.lock().open = Some((inbox.number, run));
     }
 
     /// Ends everything that is followed.
@@ -245,7 +245,7 @@ impl Topics {
     }
 }
 
-impl Feed {
+impl Inbox {
     /// Takes what the server sends without being asked. Must not block.
     pub(super) fn take(&self, push: PushInfo) {
         if !matches!(self.topics.table.lock().open, Some((number, _)) if number == self.number) {
