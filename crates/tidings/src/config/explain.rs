@@ -96,11 +96,29 @@ fn promise(broker: &BrokerConfig) -> String {
                 broker.folder()
             )
         }
+        BrokerKind::Redis => format!(
+            "messages live in Redis at {}, under {}: all nodes with these have the same channels; its restart \
+             keeps what the server has on disk (appendonly yes, appendfsync always for all of it), a failover is \
+             told by a gap; maxmemory-policy must be noeviction",
+            servers(broker),
+            broker.prefix()
+        ),
         _ => format!(
             "messages live in this process, up to {} in all; a restart forgets them, and readers are told so by a gap",
             broker.memory_bytes
         ),
     }
+}
+
+/// Where the Redis servers are, without what else their URLs hold.
+fn servers(broker: &BrokerConfig) -> String {
+    let place = |url: String| match url::Url::parse(&url) {
+        Ok(url) => {
+            format!("{}:{}", url.host_str().unwrap_or("127.0.0.1"), url.port().unwrap_or(6379))
+        }
+        Err(_) => "a URL that cannot be read".to_owned(),
+    };
+    broker.urls().into_iter().map(place).collect::<Vec<_>>().join(", ")
 }
 
 /// What a 200 means.
@@ -113,6 +131,15 @@ fn stored(broker: &BrokerConfig) -> String {
             "with the operating system, and on disk within {time}: a crash of the node loses nothing, a power \
              failure what was answered in that time"
         ),
+        (BrokerKind::Redis, _) if broker.replicas > 0 => format!(
+            "in the Redis primary and in {} of its replicas: the loss of the primary loses nothing, where one of \
+             those takes its place",
+            broker.replicas
+        ),
+        (BrokerKind::Redis, _) => {
+            "in the Redis primary: its restart loses what it had not on disk, a failover what the replica had not"
+                .to_owned()
+        }
         _ => "stored in the memory of this node, for as long as it runs and keeps it".to_owned(),
     }
 }

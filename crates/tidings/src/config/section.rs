@@ -31,8 +31,37 @@ pub struct BrokerConfig {
     #[schemars(extend("x-bounds" = ["0s", "10s"]))]
     pub fsync_every: Period,
 
-    /// The server of `kind = "redis"` or `kind = "nats"`. Not in this version yet.
+    /// The server of `kind = "redis"`: `redis://HOST:6379`, or `rediss://` for TLS, and
+    /// `redis://USER:PASSWORD@HOST:6379/0` if need be. Several, with commas between them, are a primary
+    /// and its replicas, of which the node finds the primary, or some servers of a cluster, of which it
+    /// finds the others. `kind = "nats"` is not in this version yet.
+    #[schemars(extend("x-default" = "`redis://127.0.0.1:6379` with `kind = \"redis\"`"))]
     pub url: Option<Secret>,
+
+    /// The password of `kind = "redis"`, in place of that in `url`. It is best given by the variable
+    /// `TIDINGS_BROKER__PASSWORD`.
+    pub password: Option<Secret>,
+
+    /// What all keys of `kind = "redis"` begin with, so that others can use the same server. Nodes with
+    /// the same prefix have the same channels. No braces.
+    #[schemars(extend("x-default" = "`\"tidings:\"` with `kind = \"redis\"`"))]
+    pub prefix: Option<String>,
+
+    /// How many replicas of `kind = "redis"` must have a message before it is acknowledged, and before
+    /// readers get it. With 0 a failover may lose what was acknowledged just before it, and readers are
+    /// told so by a gap. The same on all nodes.
+    #[schemars(range(max = 16))]
+    pub replicas: u32,
+
+    /// How long `replicas` are waited for. After that a publisher is told that it is not known whether
+    /// its message is stored.
+    #[schemars(extend("x-bounds" = ["10ms", "5s"]))]
+    pub wait_timeout: Period,
+
+    /// A PEM file with the certificates of those who may sign that of a `rediss://` server. A path
+    /// begins at the folder that the node is started in.
+    #[schemars(extend("x-default" = "the system's certificates"))]
+    pub ca: Option<String>,
 
     /// The bootstrap servers of `kind = "kafka"`. Not in this version yet.
     pub brokers: Option<Vec<String>>,
@@ -46,7 +75,8 @@ pub enum BrokerKind {
     Memory,
     /// A folder on this machine's disk (SQLite): one node, and nothing that was answered with 200 is lost.
     Disk,
-    /// A Redis server. Not in this version yet.
+    /// Redis 7 or newer, or Valkey, or a cluster of them: several nodes. What a restart of the server or a
+    /// failover keeps is as the server is set up; what is lost is told by a gap `epoch`.
     Redis,
     /// NATS JetStream. Not in this version yet.
     Nats,
@@ -136,6 +166,11 @@ impl Default for BrokerConfig {
             path: None,
             fsync_every: Period::secs(0),
             url: None,
+            password: None,
+            prefix: None,
+            replicas: 0,
+            wait_timeout: Period::secs(1),
+            ca: None,
             brokers: None,
         }
     }
@@ -157,6 +192,17 @@ impl BrokerConfig {
     /// The folder of `kind = "disk"`.
     pub fn folder(&self) -> &str {
         self.path.as_deref().unwrap_or("data")
+    }
+
+    /// The servers of `kind = "redis"`.
+    pub fn urls(&self) -> Vec<String> {
+        let urls = self.url.as_ref().map_or("redis://127.0.0.1:6379", Secret::expose);
+        urls.split(',').map(|url| url.trim().to_owned()).collect()
+    }
+
+    /// What the keys of `kind = "redis"` begin with.
+    pub fn prefix(&self) -> &str {
+        self.prefix.as_deref().unwrap_or("tidings:")
     }
 }
 

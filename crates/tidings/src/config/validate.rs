@@ -88,9 +88,26 @@ fn broker(broker: &BrokerConfig) -> Result<(), Found> {
     if broker.brokers.is_some() && broker.kind != BrokerKind::Kafka {
         return Err(misplaced("brokers", "\"kafka\""));
     }
-    if !matches!(broker.kind, BrokerKind::Memory | BrokerKind::Disk) {
+    let of_redis = [
+        ("password", broker.password.is_some()),
+        ("prefix", broker.prefix.is_some()),
+        ("replicas", broker.replicas > 0),
+        ("ca", broker.ca.is_some()),
+    ];
+    if let Some((key, _)) = of_redis.iter().find(|(_, is_set)| *is_set && broker.kind != BrokerKind::Redis) {
+        return Err(misplaced(key, "\"redis\""));
+    }
+    if broker.prefix().contains(['{', '}']) {
+        let advice = "choose one without braces, such as \"tidings:\"";
+        return Err(found(
+            &["broker", "prefix"],
+            "holds a brace, which is for the slots of a cluster",
+            advice,
+        ));
+    }
+    if !matches!(broker.kind, BrokerKind::Memory | BrokerKind::Disk | BrokerKind::Redis) {
         let what = format!("is \"{}\", which is not in this version yet", broker.kind.as_str());
-        return Err(found(&["broker", "kind"], what, "use kind = \"disk\" or kind = \"memory\""));
+        return Err(found(&["broker", "kind"], what, "use kind = \"disk\", \"redis\" or \"memory\""));
     }
     Ok(())
 }

@@ -23,12 +23,13 @@ use std::time::Duration;
 
 use anyhow::Context;
 use tidings_brokers::disk::{self, Disk, Sync};
+use tidings_brokers::redis::{self, Redis};
 use tidings_core::broker::{Broker, Memory, MemoryLimits};
 use tidings_core::{Clock, Hub, Metrics, Parts};
 use tidings_doors::Entrance;
 use tokio::sync::watch;
 
-use crate::config::{BrokerKind, Changes, Config, count};
+use crate::config::{BrokerKind, Changes, Config, Secret, count};
 
 use admission::Admission;
 use certificates::Certificates;
@@ -166,11 +167,27 @@ fn broker(config: &Config, clock: &Clock) -> anyhow::Result<Arc<dyn Broker>> {
         let options = disk::Options { path: config.broker.folder().into(), sync };
         return Ok(Arc::new(Disk::open(clock.clone(), &options)?));
     }
+    if config.broker.kind == BrokerKind::Redis {
+        return Ok(Arc::new(Redis::start(&redis(config)?)?));
+    }
     let limits = MemoryLimits {
         bytes: count(config.broker.memory_bytes.0),
         idempotency_keys: count(config.limits.idempotency_keys),
     };
     Ok(Arc::new(Memory::start(clock.clone(), limits, random()?)))
+}
+
+fn redis(config: &Config) -> anyhow::Result<redis::Options> {
+    let broker = &config.broker;
+    let read = |path: &String| std::fs::read(path).with_context(|| format!("cannot read broker.ca, {path}"));
+    Ok(redis::Options {
+        urls: broker.urls(),
+        password: broker.password.as_ref().map(|password| Secret::expose(password).to_owned()),
+        ca: broker.ca.as_ref().map(read).transpose()?,
+        prefix: broker.prefix().to_owned(),
+        replicas: broker.replicas,
+        wait_timeout: *broker.wait_timeout,
+    })
 }
 
 fn random() -> anyhow::Result<u64> {

@@ -18,6 +18,8 @@ use url::Url;
 use crate::cli::Failure;
 use crate::client::{Endpoint, generated_id};
 
+use super::redis::RedisServer;
+
 /// A node that does not answer so long after its start will not.
 const START_MAX: Duration = Duration::from_secs(20);
 
@@ -38,6 +40,8 @@ pub enum Broker {
     Memory,
     /// Files. A new start forgets nothing
     Disk,
+    /// A Redis server of its own, or that of --redis. A new start of the node forgets nothing
+    Redis,
 }
 
 /// A node that runs, or is about to run again. It is killed, and its folder removed, when this is dropped.
@@ -47,6 +51,8 @@ pub struct Node {
     address: SocketAddr,
     folder: PathBuf,
     key: String,
+    /// What keeps the messages, where that is started for the run as well.
+    redis: Option<RedisServer>,
 }
 
 impl Node {
@@ -58,13 +64,26 @@ impl Node {
     /// # Errors
     ///
     /// What the node itself says, if it does not start.
-    pub async fn new(broker: Broker) -> anyhow::Result<Self> {
+    pub async fn new(broker: Broker, redis: Option<&str>) -> anyhow::Result<Self> {
         let id = generated_id()?;
         let folder = std::env::temp_dir().join(format!("tidings-verify-{id}"));
         DirBuilder::new().mode(0o700).create(&folder)?;
         let address = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?.local_addr()?;
-        let mut node = Self { process: None, address, folder, key: format!("sk_verify_{id}") };
-        fs::write(node.folder.join("tidings.toml"), node.configuration(broker))?;
+        let key = format!("sk_verify_{id}");
+        let mut node = Self { process: None, address, folder, key, redis: None };
+        if broker == Broker::Redis && redis.is_none() {
+            node.redis = Some(RedisServer::start(&node.folder).await?);
+        }
+        let url = redis.map(str::to_owned).or_else(|| node.redis.as_ref().map(RedisServer::url));
+        let broker = match broker {
+            Broker::Memory => "kind = \"memory\"".to_owned(),
+            Broker::Disk => "kind = \"disk\"\npath = \"state\"".to_owned(),
+            Broker::Redis => {
+                let url = toml::Value::String(url.unwrap_or_default());
+                format!("kind = \"redis\"\nprefix = \"verify-{id}:\"\nurl = {url}")
+            }
+        };
+        fs::write(node.folder.join("tidings.toml"), node.configuration(&broker))?;
         node.start().await?;
         Ok(node)
     }
@@ -196,11 +215,7 @@ impl Node {
         Failure::new(format!("the node of this run {how}: {what}"), advice)
     }
 
-    fn configuration(&self, broker: Broker) -> String {
-        let broker = match broker {
-            Broker::Memory => "kind = \"memory\"",
-            Broker::Disk => "kind = \"disk\"\npath = \"state\"",
-        };
+    fn configuration(&self, broker: &str) -> String {
         let key = &self.key;
         format!(
             r#"

@@ -27,8 +27,8 @@ const LOOK: Duration = Duration::from_millis(100);
 /// Where the channels are.
 #[derive(Debug)]
 pub enum Place {
-    /// On a node that is started for the run.
-    Own(Broker),
+    /// On a node that is started for the run, and the Redis server for it, if one is given.
+    Own(Broker, Option<String>),
     /// On a node that runs: these namespaces of it.
     Found { endpoint: Box<Endpoint>, namespaces: Vec<String> },
 }
@@ -84,8 +84,8 @@ struct Cast {
 pub async fn run(plan: &Plan, place: Place, progress: &mut Progress) -> anyhow::Result<Findings> {
     let run = generated_id()?;
     let (mut node, endpoint, names, mut lives) = match place {
-        Place::Own(broker) => {
-            let node = Node::new(broker).await?;
+        Place::Own(broker, redis) => {
+            let node = Node::new(broker, redis.as_deref()).await?;
             let endpoint = node.endpoint()?;
             let names = Node::CHANNELS.map(str::to_owned).to_vec();
             let lives = Lives { forgets: broker == Broker::Memory, ..Lives::default() };

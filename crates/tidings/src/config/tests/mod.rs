@@ -46,7 +46,7 @@ fn the_example_is_complete_and_gives_no_warning() {
     let reference = reference();
     for heading in reference.lines().filter_map(|line| line.strip_prefix("### `")) {
         let key = heading.trim_end_matches('`').rsplit('.').next().unwrap();
-        let later = ["path", "url", "brokers"].contains(&key);
+        let later = ["path", "url", "brokers", "password", "prefix", "ca"].contains(&key);
         assert!(later || EXAMPLE.contains(&format!("{key} = ")), "{key} is not in example.toml");
     }
 }
@@ -207,10 +207,10 @@ fn types_and_bounds_are_named_with_their_place() {
 
 #[test]
 fn brokers_and_keys_to_come_are_known_names() {
-    for kind in ["redis", "nats", "kafka"] {
+    for kind in ["nats", "kafka"] {
         let error = load(&format!("[broker]\nkind = \"{kind}\""), &[]).unwrap_err();
         assert!(error.sentence().contains("not in this version yet"), "{error}");
-        assert_eq!(error.advice(), "use kind = \"disk\" or kind = \"memory\"");
+        assert_eq!(error.advice(), "use kind = \"disk\", \"redis\" or \"memory\"");
     }
     assert!(
         refused("[broker]\npath = \"data\"")
@@ -222,6 +222,15 @@ fn brokers_and_keys_to_come_are_known_names() {
     assert_eq!(load("[broker]\nkind = \"disk\"", &[]).unwrap().config.broker.folder(), "data");
     assert!(refused("[broker]\nurl = \"redis://u:p@h\"").contains("is for kind = \"redis\" or \"nats\""));
     assert!(refused("[broker]\nbrokers = [\"a\"]").contains("is for kind = \"kafka\""));
+    for key in ["password = \"hunter2\"", "prefix = \"a:\"", "replicas = 1", "ca = \"ca.pem\""] {
+        assert!(refused(&format!("[broker]\n{key}")).contains("is for kind = \"redis\""), "{key}");
+    }
+    assert!(refused("[broker]\nkind = \"redis\"\nprefix = \"{a}\"").contains("holds a brace"));
+    let redis = load("[broker]\nkind = \"redis\"\nurl = \"redis://a:1, redis://b:2\"", &[]).unwrap().config;
+    assert_eq!(
+        (redis.broker.urls(), redis.broker.prefix()),
+        (vec!["redis://a:1".into(), "redis://b:2".into()], "tidings:")
+    );
 }
 
 #[test]
@@ -271,6 +280,7 @@ fn secrets_are_printed_nowhere() {
         "[auth]\napi_keys = \"hunter2\"",
         "[auth.jwt]\nhmac_secret = [\"hunter2\"]",
         "[broker]\nurl = \"redis://hunter2\"",
+        "[broker]\npassword = \"hunter2\"",
     ] {
         assert!(!load(text, &[]).unwrap_err().to_string().contains("hunter2"), "{text}");
     }

@@ -1,0 +1,9 @@
+//! The Redis broker, against real servers.
+
+mod cluster;
+mod conformance;
+mod failover;
+mod faults;
+mod log;
+mod nodes;
+mod server;
