@@ -2,3 +2,4 @@
 //! [`tidings_core::broker`].
 
 pub mod disk;
+pub mod nats;

@@ -1,0 +1,302 @@
+//! The stream of a namespace: how it is made, and whether it is still the one that it was.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use parking_lot::Mutex;
+use serde::Deserialize;
+use serde_json::{Value, json};
+use tidings_core::broker::BrokerError;
+use tidings_core::log::{Channel, Rules};
+use tokio::sync::Mutex as AsyncMutex;
+
+use super::api::STREAM_NOT_FOUND;
+use super::link::Link;
+use super::name::{Names, hash};
+
+/// One namespace's stream.
+#[derive(Debug)]
+pub(super) struct Stream {
+    link: Arc<Link>,
+    pub(super) name: String,
+    namespace: String,
+    names: Names,
+    replicas: u8,
+    known: Mutex<Option<Known>>,
+    /// The highest sequence that this node has seen.
+    seen: AtomicU64,
+    /// One at a time looks at the server.
+    looking: AsyncMutex<()>,
+}
+
+/// What was found of it, the last time that somebody looked.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Known {
+    /// When it was made: another one has another time.
+    created: String,
+    /// How often it lost its newest records.
+    pub(super) losses: u64,
+    /// Records kept of one channel; more than any of them asks for.
+    pub(super) per_channel: u64,
+    dedupe_ms: u64,
+    /// How many servers have it.
+    pub(super) replicas: u64,
+    pub(super) keep: u64,
+    pub(super) age_ms: u64,
+    compact: bool,
+}
+
+#[derive(Deserialize)]
+struct Info {
+    created: String,
+    config: Value,
+    state: InfoState,
+}
+
+#[derive(Deserialize)]
+struct InfoState {
+    last_seq: u64,
+}
+
+/// Records of a channel that are no messages it keeps: its end, notes, what has expired by number.
+pub(super) const SPARE: u64 = 16;
+/// Keys of a stream's metadata.
+const LOSSES: &str = "tidings-losses";
+/// A server takes no shorter window.
+const WINDOW_MIN_MS: u64 = 100;
+const NANOS: u64 = 1_000_000;
+
+impl Stream {
+    pub(super) fn new(link: Arc<Link>, names: &Names, namespace: &str, replicas: u8) -> Self {
+        Stream {
+            link,
+            name: names.stream(namespace),
+            namespace: namespace.to_owned(),
+            names: names.clone(),
+            replicas,
+            known: Mutex::default(),
+            seen: AtomicU64::default(),
+            looking: AsyncMutex::default(),
+        }
+    }
+
+    /// What is known of it, as far as these rules need it: made or changed where that is needed.
+    pub(super) async fn ready(&self, rules: &Rules) -> Result<Known, BrokerError> {
+        if let Some(known) = self.fits(rules) {
+            return Ok(known);
+        }
+        let _one = self.looking.lock().await;
+        if let Some(known) = self.fits(rules) {
+            return Ok(known);
+        }
+        let info = self.info().await?;
+        let found = match info {
+            Some(info) => self.fit(info, rules).await?,
+            None => self.make(rules).await?,
+        };
+        self.note(&found, rules)
+    }
+
+    pub(super) fn namespace(&self) -> &str {
+        &self.namespace
+    }
+
+    /// Looks at the server whether it is the same stream as before. Gives whether it is.
+    /// `went_back`: if it is the same, then it has lost something.
+    pub(super) async fn is_same(&self, went_back: bool) -> Result<bool, BrokerError> {
+        // Somebody found that it is another one.
+        let Some(before) = self.known.lock().clone() else { return Ok(false) };
+        let _one = self.looking.lock().await;
+        let Some(info) = self.info().await? else {
+            self.forget();
+            return Ok(false);
+        };
+        let (created, losses) = (info.created.clone(), losses(&info.config));
+        if created != before.created {
+            self.forget();
+            return Ok(false);
+        }
+        let seen = self.seen.load(Ordering::Relaxed);
+        if losses == before.losses && (went_back || info.state.last_seq < seen) {
+            self.lost(info, seen).await?;
+            return Ok(false);
+        }
+        if losses != before.losses {
+            self.forget();
+        }
+        Ok(losses == before.losses)
+    }
+
+    /// It lost what this node has seen: all its channels begin a new epoch.
+    async fn lost(&self, info: Info, seen: u64) -> Result<(), BrokerError> {
+        let Info { mut config, state, .. } = info;
+        tracing::error!(
+            stream = self.name,
+            seen,
+            last = state.last_seq,
+            "the stream lost its newest messages; its channels begin a new epoch"
+        );
+        let losses = losses(&config) + 1;
+        let metadata = config.as_object_mut().map(|config| config.entry("metadata").or_insert(json!({})));
+        if let Some(Value::Object(metadata)) = metadata {
+            metadata.insert(LOSSES.into(), losses.to_string().into());
+        }
+        self.update(&config).await?;
+        self.forget();
+        Ok(())
+    }
+
+    /// A sequence that was given out now, when this one had been seen before. False where the stream went back.
+    pub(super) fn goes_on(&self, before: u64, seq: u64) -> bool {
+        self.saw(seq);
+        seq > before
+    }
+
+    /// The highest sequence seen.
+    pub(super) fn seen(&self) -> u64 {
+        self.seen.load(Ordering::Relaxed)
+    }
+
+    pub(super) fn saw(&self, seq: u64) {
+        self.seen.fetch_max(seq, Ordering::Relaxed);
+    }
+
+    /// Nothing is known of it until somebody looks.
+    pub(super) fn forget(&self) {
+        *self.known.lock() = None;
+        self.seen.store(0, Ordering::Relaxed);
+    }
+
+    /// What is known of it, if anything.
+    pub(super) fn known(&self) -> Option<Known> {
+        self.known.lock().clone()
+    }
+
+    /// Makes room for a channel that keeps more than others.
+    pub(super) async fn widen(&self, messages: u64) -> Result<(), BrokerError> {
+        let wants = messages.saturating_add(SPARE);
+        if self.known().is_none_or(|known| known.compact || known.per_channel >= wants) {
+            return Ok(());
+        }
+        let _one = self.looking.lock().await;
+        let Some(Info { mut config, .. }) = self.info().await? else { return Ok(()) };
+        config["max_msgs_per_subject"] = wants.into();
+        let info = self.update(&config).await?;
+        if let Some(known) = &mut *self.known.lock() {
+            known.per_channel = per_channel(&info.config);
+        }
+        Ok(())
+    }
+
+    fn fits(&self, rules: &Rules) -> Option<Known> {
+        let known = self.known.lock();
+        let wants = (rules.retain.messages, rules.retain.age_ms, rules.dedupe_ms, rules.compact);
+        known.as_ref().filter(|is| (is.keep, is.age_ms, is.dedupe_ms, is.compact) == wants).cloned()
+    }
+
+    fn note(&self, info: &Info, rules: &Rules) -> Result<Known, BrokerError> {
+        let known = Known {
+            created: info.created.clone(),
+            losses: losses(&info.config),
+            per_channel: per_channel(&info.config),
+            dedupe_ms: rules.dedupe_ms,
+            replicas: info.config["num_replicas"].as_u64().unwrap_or(1),
+            keep: rules.retain.messages,
+            age_ms: rules.retain.age_ms,
+            compact: rules.compact,
+        };
+        let mut before = self.known.lock();
+        if before.as_ref().is_some_and(|before| before.created != known.created) {
+            self.seen.store(0, Ordering::Relaxed);
+        }
+        *before = Some(known.clone());
+        Ok(known)
+    }
+
+    async fn info(&self) -> Result<Option<Info>, BrokerError> {
+        match self.link.api::<Info>(&format!("STREAM.INFO.{}", self.name), &Value::Null).await? {
+            Ok(info) => Ok(Some(info)),
+            Err(refusal) if refusal.err_code == STREAM_NOT_FOUND => Ok(None),
+            Err(refusal) => Err(refusal.error()),
+        }
+    }
+
+    async fn make(&self, rules: &Rules) -> Result<Info, BrokerError> {
+        let mut config = json!({ "name": self.name, "retention": "limits", "storage": "file" });
+        config["num_replicas"] = self.replicas.into();
+        self.shape(&mut config, rules);
+        let what = format!("STREAM.CREATE.{}", self.name);
+        match self.link.api::<Info>(&what, &config).await? {
+            Ok(info) => Ok(info),
+            // Another node was first.
+            Err(refusal) => self.info().await?.ok_or_else(|| refusal.error()),
+        }
+    }
+
+    /// Changes a stream that is there where these rules need it.
+    async fn fit(&self, info: Info, rules: &Rules) -> Result<Info, BrokerError> {
+        let mut config = info.config.clone();
+        self.shape(&mut config, rules);
+        if config == info.config { Ok(info) } else { self.update(&config).await }
+    }
+
+    async fn update(&self, config: &Value) -> Result<Info, BrokerError> {
+        let answer = self.link.api::<Info>(&format!("STREAM.UPDATE.{}", self.name), config).await?;
+        answer.map_err(|refusal| refusal.error())
+    }
+
+    /// What a stream of this broker is like. What else its owner has set stays, its limits above all.
+    fn shape(&self, config: &mut Value, rules: &Rules) {
+        config["subjects"] = json!([self.names.all(&self.namespace)]);
+        config["allow_direct"] = true.into();
+        config["allow_rollup_hdrs"] = true.into();
+        config["allow_msg_ttl"] = true.into();
+        config["deny_purge"] = false.into();
+        config["deny_delete"] = false.into();
+        // A stream that is full refuses; it drops nobody's messages.
+        config["discard"] = "new".into();
+        config["duplicate_window"] = (rules.dedupe_ms.max(WINDOW_MIN_MS) * NANOS).into();
+        config["republish"] =
+            json!({ "src": self.names.channels(&self.namespace), "dest": self.names.lives(&self.namespace) });
+        let wants = rules.retain.messages.saturating_add(SPARE);
+        let has = per_channel(config);
+        // Compaction keeps its own count. A channel created by name may need more than the others.
+        config["max_msgs_per_subject"] =
+            if rules.compact { json!(-1) } else if has == u64::MAX { json!(wants) } else { json!(has.max(wants)) };
+    }
+}
+
+impl Known {
+    pub(super) fn compacts(&self) -> bool {
+        self.compact
+    }
+
+    /// The life of a channel that nothing was stored in, the same for every node.
+    pub(super) fn first_life(&self, channel: &Channel) -> u64 {
+        number(&hash(&["life", &self.created, channel.as_str()]))
+    }
+
+    /// The epoch of a life.
+    pub(super) fn epoch(&self, life: u64) -> u64 {
+        match self.losses {
+            0 => life,
+            losses => number(&hash(&["lost", &losses.to_string(), &life.to_string()])),
+        }
+    }
+}
+
+/// A number that is not 0 out of a hash.
+fn number(hash: &str) -> u64 {
+    let folded = hash.bytes().fold(0xcbf2_9ce4_8422_2325_u64, |number, byte| {
+        (number ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3)
+    });
+    folded.max(1)
+}
+
+fn losses(config: &Value) -> u64 {
+    config["metadata"][LOSSES].as_str().and_then(|text| text.parse().ok()).unwrap_or(0)
+}
+
+fn per_channel(config: &Value) -> u64 {
+    config["max_msgs_per_subject"].as_u64().filter(|most| *most > 0).unwrap_or(u64::MAX)
+}
