@@ -116,7 +116,7 @@ impl Link {
         record: Bytes,
     ) -> Result<Published, BrokerError> {
         let mut headers = HeaderMap::new();
-        headers.insert("Nats-Expected-Last-Subject-Sequence", after);
+        headers.insert("Nats-Expected-Last-Subject-Sequence", after.to_string());
         if let Some(id) = id {
             headers.insert("Nats-Msg-Id", id);
         }

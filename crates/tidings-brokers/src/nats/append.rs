@@ -35,10 +35,10 @@ pub(super) enum Done {
 
 impl Log<'_> {
     /// Stores drafts, each when the one before it is stored.
-    pub(super) async fn append(&self, drafts: Vec<Draft>) -> Result<Vec<Appended>, AppendError> {
+    pub(super) async fn append(&self, drafts: &[Draft]) -> Result<Vec<Appended>, AppendError> {
         let mut inside = self.slot.lock().await;
         let mut stored = Vec::with_capacity(drafts.len());
-        for draft in &drafts {
+        for draft in drafts {
             match self.append_one(&mut inside, draft).await {
                 Ok(one) => stored.push(one),
                 Err(error) => {
@@ -166,7 +166,9 @@ impl Log<'_> {
             Published::Stored { seq, duplicate: false } => {
                 if !self.stream.goes_on(seen, seq) {
                     self.shared.doubt(&self.stream, true).await?;
-                    return Err(BrokerError::Lost("the stream lost its newest messages; send it again".into()));
+                    return Err(BrokerError::Lost(
+                        "the stream lost its newest messages; send it again".into(),
+                    ));
                 }
                 self.slot.saw(seq);
                 let record = Record { seq, head, body };
@@ -215,7 +217,8 @@ impl Log<'_> {
     async fn place_of(&self, seq: u64, state: &State) -> Result<Position, BrokerError> {
         let epoch = self.epoch(state);
         let found = self.stream.at(self.link(), seq).await?;
-        let is_it = |record: &Record| matches!(record.body, Body::Message(_)) && record.head.life == state.life;
+        let is_it =
+            |record: &Record| matches!(record.body, Body::Message(_)) && record.head.life == state.life;
         Ok(found.filter(is_it).map_or(without_number(seq, epoch), |record| record.place().position(epoch)))
     }
 
@@ -228,8 +231,7 @@ impl Log<'_> {
         while from <= state.seq {
             let batch = self.after(state, from, usize::MAX, usize::MAX).await?;
             let is_it = |record: &&Record| {
-                let is_young =
-                    record.head.written_ms.saturating_add(self.rules.dedupe_ms) > self.now_ms;
+                let is_young = record.head.written_ms.saturating_add(self.rules.dedupe_ms) > self.now_ms;
                 let has_id = matches!(&record.body, Body::Message(content) if content.id == draft.id);
                 record.head.life == state.life && is_young && has_id
             };

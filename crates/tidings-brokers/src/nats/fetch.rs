@@ -54,7 +54,11 @@ impl Stream {
         let request = json!({ "last_by_subj": subject });
         // Any replica answers a direct get, and one may be behind.
         let is_replicated = self.known().is_some_and(|known| known.replicas > 1);
-        let got = if is_replicated { self.from_leader(link, &request).await? } else { self.direct(link, &request).await? };
+        let got = if is_replicated {
+            self.from_leader(link, &request).await?
+        } else {
+            self.direct(link, &request).await?
+        };
         self.read(got)
     }
 

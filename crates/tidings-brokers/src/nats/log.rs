@@ -54,8 +54,10 @@ impl Log<'_> {
         for look in 1..=LOOKS {
             let before = self.slot.seen();
             let newest = self.stream.newest(self.link(), &self.subject).await?;
-            let state = newest
-                .map_or_else(|| State::empty(self.known.first_life(self.channel)), |newest| State::after(&newest));
+            let state = newest.map_or_else(
+                || State::empty(self.known.first_life(self.channel)),
+                |newest| State::after(&newest),
+            );
             if state.seq >= before {
                 self.slot.saw(state.seq);
                 return Ok(state);

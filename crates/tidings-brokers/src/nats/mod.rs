@@ -68,20 +68,12 @@ impl Nats {
         Ok(Nats { shared, tasks: [connecting, watching] })
     }
 
-    /// Does something with a channel. Where its stream is found to be another one than before, once more.
-    async fn with<'a, T>(
-        &'a self,
-        channel: &'a Channel,
-        rules: &Rules,
-        work: impl AsyncFn(&Log<'a>) -> Result<T, BrokerError>,
-    ) -> Result<T, BrokerError> {
-        let log = self.shared.log(channel, rules).await?;
-        match work(&log).await {
-            Err(BrokerError::Unavailable(_)) if log.stream.known().is_none() => {
-                work(&self.shared.log(channel, rules).await?).await
-            }
-            done => done,
+    /// The channel again, where its stream was found to be another one than before.
+    async fn again<'a>(&'a self, log: Log<'a>, error: BrokerError) -> Result<Log<'a>, BrokerError> {
+        if !matches!(error, BrokerError::Unavailable(_)) || log.stream.known().is_some() {
+            return Err(error);
         }
+        self.shared.log(log.channel, &log.rules).await
     }
 }
 
@@ -109,27 +101,26 @@ impl Broker for Nats {
     async fn append(
         &self,
         channel: &Channel,
-        mut drafts: Vec<Draft>,
+        drafts: Vec<Draft>,
         rules: &Rules,
     ) -> Result<Vec<Appended>, AppendError> {
         let nothing = |error| AppendError { stored: Vec::new(), error };
         let log = self.shared.log(channel, rules).await.map_err(nothing)?;
-        let all = drafts.clone();
-        let AppendError { mut stored, error } = match log.append(all).await {
-            Ok(stored) => return Ok(stored),
-            Err(error) => error,
-        };
-        // The stream is another one than before: nothing but what was answered is stored.
-        if !matches!(error, BrokerError::Unavailable(_)) || log.stream.known().is_some() || !stored.is_empty() {
-            return Err(AppendError { stored, error });
+        match log.append(&drafts).await {
+            // Nothing is stored yet.
+            Err(AppendError { stored, error }) if stored.is_empty() => {
+                self.again(log, error).await.map_err(nothing)?.append(&drafts).await
+            }
+            done => done,
         }
-        let log = self.shared.log(channel, rules).await.map_err(nothing)?;
-        stored.extend(log.append(std::mem::take(&mut drafts)).await?);
-        Ok(stored)
     }
 
     async fn find(&self, channel: &Channel, start: Start, rules: &Rules) -> Result<Found, BrokerError> {
-        self.with(channel, rules, async |log| log.find(start).await).await
+        let log = self.shared.log(channel, rules).await?;
+        match log.find(start).await {
+            Err(error) => self.again(log, error).await?.find(start).await,
+            done => done,
+        }
     }
 
     async fn read(
@@ -139,19 +130,35 @@ impl Broker for Nats {
         limit: Limit,
         rules: &Rules,
     ) -> Result<Page, BrokerError> {
-        self.with(channel, rules, async |log| log.page(after, limit).await).await
+        let log = self.shared.log(channel, rules).await?;
+        match log.page(after, limit).await {
+            Err(error) => self.again(log, error).await?.page(after, limit).await,
+            done => done,
+        }
     }
 
     async fn follow(&self, channel: &Channel, rules: &Rules) -> Result<Tail, BrokerError> {
-        self.with(channel, rules, async |log| log.follow(&self.shared).await).await
+        let log = self.shared.log(channel, rules).await?;
+        match log.follow(&self.shared).await {
+            Err(error) => self.again(log, error).await?.follow(&self.shared).await,
+            done => done,
+        }
     }
 
     async fn create(&self, channel: &Channel, terms: Terms, rules: &Rules) -> Result<Created, BrokerError> {
-        self.with(channel, rules, async |log| log.create(terms).await).await
+        let log = self.shared.log(channel, rules).await?;
+        match log.create(terms).await {
+            Err(error) => self.again(log, error).await?.create(terms).await,
+            done => done,
+        }
     }
 
     async fn delete(&self, channel: &Channel, rules: &Rules) -> Result<bool, BrokerError> {
-        self.with(channel, rules, async |log| log.delete().await).await
+        let log = self.shared.log(channel, rules).await?;
+        match log.delete().await {
+            Err(error) => self.again(log, error).await?.delete().await,
+            done => done,
+        }
     }
 
     async fn ready(&self) -> Result<(), BrokerError> {

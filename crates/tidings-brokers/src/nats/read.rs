@@ -194,7 +194,12 @@ impl Log<'_> {
     }
 
     /// The same in a compacted log, whose numbers have holes.
-    async fn before_last_of_keys(&self, state: &State, count: u64, lost: Place) -> Result<Place, BrokerError> {
+    async fn before_last_of_keys(
+        &self,
+        state: &State,
+        count: u64,
+        lost: Place,
+    ) -> Result<Place, BrokerError> {
         let rules = state.rules(&self.rules);
         let mut places = vec![lost];
         let mut from = lost.seq + 1;

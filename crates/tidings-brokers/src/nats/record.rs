@@ -155,8 +155,7 @@ pub(super) fn decode(seq: u64, mut bytes: Bytes) -> Option<Record> {
     };
     let has = |flag| flags & flag != 0;
     if has(HAS_TERMS) {
-        let retain =
-            if has(HAS_RETAIN) { Some(Retain { messages: word()?, age_ms: word()? }) } else { None };
+        let retain = if has(HAS_RETAIN) { Some(Retain { messages: word()?, age_ms: word()? }) } else { None };
         let ttl_ms = if has(HAS_TTL) { Some(word()?) } else { None };
         head.terms = Some(Terms { retain, ttl_ms });
     }

@@ -31,7 +31,11 @@ impl Shared {
     }
 
     /// A channel, whose stream is there.
-    pub(super) async fn log<'a>(&'a self, channel: &'a Channel, rules: &Rules) -> Result<Log<'a>, BrokerError> {
+    pub(super) async fn log<'a>(
+        &'a self,
+        channel: &'a Channel,
+        rules: &Rules,
+    ) -> Result<Log<'a>, BrokerError> {
         let stream = self.stream(channel.namespace());
         let known = stream.ready(rules).await?;
         let (slot, subject) = (self.slots.slot(channel), self.names.channel(channel));

@@ -88,13 +88,7 @@ impl State {
 
     /// What is missing after a position, `None` being one that nobody could read, where all up to
     /// `lost` is gone.
-    pub(super) fn gap(
-        &self,
-        after: Option<Position>,
-        lost: Place,
-        rules: &Rules,
-        epoch: u64,
-    ) -> Option<Gap> {
+    pub(super) fn gap(&self, after: Option<Position>, lost: Place, rules: &Rules, epoch: u64) -> Option<Gap> {
         let (place, why) = match rules.below {
             Below::Oldest => (lost, Why::Expired),
             Below::Newest => (self.end(), Why::Lagged),

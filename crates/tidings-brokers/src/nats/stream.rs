@@ -261,8 +261,13 @@ impl Stream {
         let wants = rules.retain.messages.saturating_add(SPARE);
         let has = per_channel(config);
         // Compaction keeps its own count. A channel created by name may need more than the others.
-        config["max_msgs_per_subject"] =
-            if rules.compact { json!(-1) } else if has == u64::MAX { json!(wants) } else { json!(has.max(wants)) };
+        config["max_msgs_per_subject"] = if rules.compact {
+            json!(-1)
+        } else if has == u64::MAX {
+            json!(wants)
+        } else {
+            json!(has.max(wants))
+        };
     }
 }
 

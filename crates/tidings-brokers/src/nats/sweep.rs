@@ -18,7 +18,7 @@ use super::state::State;
 use super::stream::{Known, Stream};
 
 /// Between two looks whether the streams are the same as before.
-const WATCH_EVERY: Duration = Duration::from_secs(5);
+const WATCH_EVERY: Duration = Duration::from_secs(2);
 /// Looks between two rounds of tidying, and up to as many more, so that nodes take turns.
 const ROUND_EVERY: u64 = 5;
 /// Records of one round and stream.

@@ -17,7 +17,9 @@ pub(super) fn check(info: &ServerInfo) -> Result<(), String> {
         ));
     }
     if !info.jetstream {
-        return Err("JetStream is off; start nats-server with -js, or set jetstream in its configuration".into());
+        return Err(
+            "JetStream is off; start nats-server with -js, or set jetstream in its configuration".into()
+        );
     }
     Ok(())
 }

@@ -1,0 +1,8 @@
+//! The NATS broker, against real servers.
+
+mod conformance;
+mod faults;
+mod losses;
+mod refusals;
+mod server;
+mod shared;
