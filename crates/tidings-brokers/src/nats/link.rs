@@ -50,7 +50,7 @@ const PING_EVERY: Duration = Duration::from_secs(3);
 
 impl Link {
     /// Connects, for as long as it takes. The task ends when there is a connection.
-    pub(super) async fn open(options: &Options) -> Result<(Arc<Self>, JoinHandle<()>), BrokerError> {
+    pub(super) fn open(options: &Options) -> Result<(Arc<Self>, JoinHandle<()>), BrokerError> {
         let link = Arc::new(Link {
             client: OnceLock::new(),
             trouble: Mutex::new("there is no connection yet".into()),
@@ -76,11 +76,12 @@ impl Link {
             })
             .event_callback(event);
         if let Some(path) = &options.credentials {
-            connect = connect.credentials_file(path).await.map_err(|error| {
+            let read = std::fs::read_to_string(path).and_then(|text| connect.credentials(&text));
+            connect = read.map_err(|error| {
                 let shown = path.display();
                 BrokerError::Unavailable(format!(
-                    "{shown} holds no credentials that can be read ({error}); give broker.credentials a file \
-                     as `nsc generate creds` makes it"
+                    "{shown} holds no credentials that can be read ({error}); give broker.credentials a file as \
+                     `nsc generate creds` makes it"
                 ))
             })?;
         }

@@ -60,8 +60,8 @@ impl Nats {
     /// # Errors
     ///
     /// [`BrokerError::Unavailable`] where the file of credentials cannot be read.
-    pub async fn open(clock: Clock, options: &Options) -> Result<Self, BrokerError> {
-        let (link, connecting) = Link::open(options).await?;
+    pub fn open(clock: Clock, options: &Options) -> Result<Self, BrokerError> {
+        let (link, connecting) = Link::open(options)?;
         let names = Names::new(&options.prefix);
         let shared = Arc::new(Shared::new(link, names, clock, options.replicas));
         let watching = tokio::spawn(sweep::run(Arc::downgrade(&shared)));

@@ -31,8 +31,27 @@ pub struct BrokerConfig {
     #[schemars(extend("x-bounds" = ["0s", "10s"]))]
     pub fsync_every: Period,
 
-    /// The server of `kind = "redis"` or `kind = "nats"`. Not in this version yet.
+    /// The server of `kind = "nats"`, such as `"nats://127.0.0.1:4222"`: `nats://` or `tls://`, with a user
+    /// and password or a token where it wants them (`nats://user:password@host`), and with commas
+    /// between the servers of a cluster. (`kind = "redis"` is not in this version yet.)
     pub url: Option<Secret>,
+
+    /// A file of credentials for `kind = "nats"`, as `nsc generate creds` makes it.
+    pub credentials: Option<String>,
+
+    /// Certificates (PEM) to trust for the server of `kind = "nats"`, besides those of the system.
+    pub ca: Option<String>,
+
+    /// What the streams and subjects of `kind = "nats"` begin with: 1 to 32 letters and digits. All
+    /// nodes of an installation have the same, and two installations of one account have two.
+    #[schemars(extend("x-default" = "`\"tidings\"` with `kind = \"nats\"`"))]
+    pub prefix: Option<String>,
+
+    /// On how many servers of its cluster `kind = "nats"` keeps a stream that it makes: 1, 3 or 5. A
+    /// stream that is there stays as it is; `nats stream edit` changes it.
+    #[schemars(extend("x-default" = "`1` with `kind = \"nats\"`"))]
+    #[schemars(range(min = 1, max = 5))]
+    pub replicas: Option<u8>,
 
     /// The bootstrap servers of `kind = "kafka"`. Not in this version yet.
     pub brokers: Option<Vec<String>>,
@@ -48,7 +67,7 @@ pub enum BrokerKind {
     Disk,
     /// A Redis server. Not in this version yet.
     Redis,
-    /// NATS JetStream. Not in this version yet.
+    /// NATS JetStream: several nodes that share their channels.
     Nats,
     /// Kafka. Not in this version yet.
     Kafka,
@@ -136,6 +155,10 @@ impl Default for BrokerConfig {
             path: None,
             fsync_every: Period::secs(0),
             url: None,
+            credentials: None,
+            ca: None,
+            prefix: None,
+            replicas: None,
             brokers: None,
         }
     }

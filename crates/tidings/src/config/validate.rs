@@ -88,9 +88,45 @@ fn broker(broker: &BrokerConfig) -> Result<(), Found> {
     if broker.brokers.is_some() && broker.kind != BrokerKind::Kafka {
         return Err(misplaced("brokers", "\"kafka\""));
     }
-    if !matches!(broker.kind, BrokerKind::Memory | BrokerKind::Disk) {
+    nats(broker, &misplaced)?;
+    if !matches!(broker.kind, BrokerKind::Memory | BrokerKind::Disk | BrokerKind::Nats) {
         let what = format!("is \"{}\", which is not in this version yet", broker.kind.as_str());
-        return Err(found(&["broker", "kind"], what, "use kind = \"disk\" or kind = \"memory\""));
+        return Err(found(&["broker", "kind"], what, "use kind = \"nats\", \"disk\" or \"memory\""));
+    }
+    Ok(())
+}
+
+/// What `kind = "nats"` needs, and what no other kind may have.
+fn nats(broker: &BrokerConfig, misplaced: &impl Fn(&str, &str) -> Found) -> Result<(), Found> {
+    let own = [
+        ("credentials", broker.credentials.is_some()),
+        ("ca", broker.ca.is_some()),
+        ("prefix", broker.prefix.is_some()),
+        ("replicas", broker.replicas.is_some()),
+    ];
+    if broker.kind != BrokerKind::Nats {
+        return own
+            .iter()
+            .find(|(_, is_set)| *is_set)
+            .map_or(Ok(()), |(key, _)| Err(misplaced(key, "\"nats\"")));
+    }
+    let advice = "write it as url = \"nats://host:4222\" or url = \"tls://host:4222\"";
+    let Some(url) = &broker.url else {
+        return Err(found(&["broker", "url"], "is missing, and kind = \"nats\" needs a server", advice));
+    };
+    let is_server = |text: &str| {
+        Url::parse(text.trim())
+            .is_ok_and(|url| matches!(url.scheme(), "nats" | "tls") && url.host().is_some())
+    };
+    if !url.expose().split(',').all(is_server) {
+        return Err(found(&["broker", "url"], "is no URL of a NATS server", advice));
+    }
+    let is_name = |prefix: &String| {
+        (1..=32).contains(&prefix.len()) && prefix.bytes().all(|byte| byte.is_ascii_alphanumeric())
+    };
+    if broker.prefix.as_ref().is_some_and(|prefix| !is_name(prefix)) {
+        let what = "is not made of 1 to 32 letters and digits";
+        return Err(found(&["broker", "prefix"], what, "shorten it, or leave it out for \"tidings\""));
     }
     Ok(())
 }

@@ -22,12 +22,13 @@ use std::time::Duration;
 
 use anyhow::Context;
 use tidings_brokers::disk::{self, Disk, Sync};
+use tidings_brokers::nats::{self, Nats};
 use tidings_core::broker::{Broker, Memory, MemoryLimits};
 use tidings_core::{Clock, Hub, Metrics, Parts};
 use tidings_doors::Entrance;
 use tokio::sync::watch;
 
-use crate::config::{BrokerKind, Changes, Config, count};
+use crate::config::{BrokerConfig, BrokerKind, Changes, Config, count};
 
 use admission::Admission;
 use certificates::Certificates;
@@ -160,11 +161,25 @@ fn broker(config: &Config, clock: &Clock) -> anyhow::Result<Arc<dyn Broker>> {
         let options = disk::Options { path: config.broker.folder().into(), sync };
         return Ok(Arc::new(Disk::open(clock.clone(), &options)?));
     }
+    if config.broker.kind == BrokerKind::Nats {
+        return nats(&config.broker, clock);
+    }
     let limits = MemoryLimits {
         bytes: count(config.broker.memory_bytes.0),
         idempotency_keys: count(config.limits.idempotency_keys),
     };
     Ok(Arc::new(Memory::start(clock.clone(), limits, random()?)))
+}
+
+fn nats(broker: &BrokerConfig, clock: &Clock) -> anyhow::Result<Arc<dyn Broker>> {
+    let mut options = nats::Options::new(broker.url.as_ref().map_or("", |url| url.expose()));
+    options.credentials = broker.credentials.as_ref().map(Into::into);
+    options.ca = broker.ca.as_ref().map(Into::into);
+    options.replicas = broker.replicas.unwrap_or(options.replicas);
+    if let Some(prefix) = &broker.prefix {
+        options.prefix.clone_from(prefix);
+    }
+    Ok(Arc::new(Nats::open(clock.clone(), &options)?))
 }
 
 fn random() -> anyhow::Result<u64> {

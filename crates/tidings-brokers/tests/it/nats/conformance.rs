@@ -10,7 +10,7 @@ async fn every_promise_holds() {
     let Some(server) = Server::start() else { return };
     let options = Options::new(server.url());
     conformance::run(async |clock| {
-        let broker = Nats::open(clock, &options).await.unwrap();
+        let broker = Nats::open(clock, &options).unwrap();
         until_ready(&broker).await;
         broker
     })

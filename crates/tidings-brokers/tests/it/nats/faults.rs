@@ -15,7 +15,7 @@ use super::server::{
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_server_may_come_later() {
     let Some(mut server) = Server::stopped("jetstream { store_dir: STORE }") else { return };
-    let broker = server.broker().await;
+    let broker = server.broker();
     let said = until_refused(&broker, "cannot be reached").await;
     assert!(said.contains("broker.url"), "{said}");
     let refused = append(&broker, "a", draft("1")).await.unwrap_err();

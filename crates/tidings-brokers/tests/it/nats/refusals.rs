@@ -15,13 +15,13 @@ async fn a_wrong_password_is_told_and_not_repeated() {
     let locked = "jetstream { store_dir: STORE }\nauthorization { user: tidings, password: right }";
     let Some(server) = Server::with(locked) else { return };
     let url = |password: &str| format!("nats://tidings:{password}@127.0.0.1:{}", server.port);
-    let broker = open(&url("wrong-one")).await;
+    let broker = open(&url("wrong-one"));
     let said = until_refused(&broker, "refuses the user, password").await;
     assert!(said.contains("broker.url") && !said.contains("wrong-one"), "{said}");
     assert!(!format!("{:?}", Options::new(url("wrong-one"))).contains("wrong-one"));
     let refused = append(&broker, "a", draft("1")).await.unwrap_err();
     assert!(matches!(&refused, BrokerError::Unavailable(what) if what.contains("password")), "{refused}");
-    let broker = open(&url("right")).await;
+    let broker = open(&url("right"));
     until_ready(&broker).await;
     append(&broker, "a", draft("1")).await.unwrap();
 }
@@ -29,7 +29,7 @@ async fn a_wrong_password_is_told_and_not_repeated() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_server_without_jetstream_is_told() {
     let Some(server) = Server::with("") else { return };
-    let broker = server.broker().await;
+    let broker = server.broker();
     let said = until_refused(&broker, "JetStream is off").await;
     assert!(said.contains("-js"), "{said}");
 }
@@ -50,7 +50,7 @@ async fn an_old_server_is_refused_by_name() {
             }
         }
     });
-    let broker = open(&format!("nats://127.0.0.1:{port}")).await;
+    let broker = open(&format!("nats://127.0.0.1:{port}"));
     let said = until_refused(&broker, "2.9.10 is too old").await;
     assert!(said.contains("2.11 or newer"), "{said}");
     let refused = append(&broker, "a", draft("1")).await.unwrap_err();
@@ -103,7 +103,7 @@ async fn a_message_that_is_too_large_is_told() {
 async fn credentials_that_are_not_there_are_told() {
     let options =
         Options { credentials: Some("/nowhere/x.creds".into()), ..Options::new("nats://127.0.0.1:1") };
-    let refused = Nats::open(Clock::system(), &options).await.unwrap_err();
+    let refused = Nats::open(Clock::system(), &options).unwrap_err();
     assert!(
         matches!(&refused, BrokerError::Unavailable(what) if what.contains("/nowhere/x.creds")),
         "{refused}"

@@ -110,13 +110,13 @@ impl Server {
     }
 
     /// A broker of it, which may not be ready.
-    pub async fn broker(&self) -> Nats {
-        open(&self.url()).await
+    pub fn broker(&self) -> Nats {
+        open(&self.url())
     }
 
     /// A broker of it that is ready.
     pub async fn ready(&self) -> Nats {
-        let broker = self.broker().await;
+        let broker = self.broker();
         until_ready(&broker).await;
         broker
     }
@@ -153,8 +153,8 @@ fn program() -> Option<PathBuf> {
     None
 }
 
-pub async fn open(url: &str) -> Nats {
-    Nats::open(Clock::system(), &Options::new(url)).await.unwrap()
+pub fn open(url: &str) -> Nats {
+    Nats::open(Clock::system(), &Options::new(url)).unwrap()
 }
 
 pub async fn until_ready(broker: &Nats) {
