@@ -38,6 +38,10 @@ impl Shared {
     ) -> Result<Log<'a>, BrokerError> {
         let stream = self.stream(channel.namespace());
         let known = stream.ready(rules).await?;
+        if stream.takes_over() {
+            self.slots.forget(stream.namespace());
+            self.link.cut();
+        }
         let (slot, subject) = (self.slots.slot(channel), self.names.channel(channel));
         let now_ms = self.clock.now_ms();
         Ok(Log { shared: self, stream, known, slot, channel, subject, rules: *rules, now_ms })

@@ -1,7 +1,7 @@
 //! The stream of a namespace: how it is made, and whether it is still the one that it was.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use parking_lot::Mutex;
 use serde::Deserialize;
@@ -23,6 +23,10 @@ pub(super) struct Stream {
     names: Names,
     replicas: u8,
     known: Mutex<Option<Known>>,
+    /// When it was made and what it had lost, as it was found last.
+    was: Mutex<Option<(String, u64)>>,
+    /// Whether it was found to be another one, and nobody drew the conclusions yet.
+    is_another: AtomicBool,
     /// The highest sequence that this node has seen.
     seen: AtomicU64,
     /// One at a time looks at the server.
@@ -75,6 +79,8 @@ impl Stream {
             names: names.clone(),
             replicas,
             known: Mutex::default(),
+            was: Mutex::default(),
+            is_another: AtomicBool::default(),
             seen: AtomicU64::default(),
             looking: AsyncMutex::default(),
         }
@@ -94,7 +100,7 @@ impl Stream {
             Some(info) => self.fit(info, rules).await?,
             None => self.make(rules).await?,
         };
-        self.note(&found, rules)
+        Ok(self.note(&found, rules))
     }
 
     pub(super) fn namespace(&self) -> &str {
@@ -107,6 +113,7 @@ impl Stream {
         // Somebody found that it is another one.
         let Some(before) = self.known.lock().clone() else { return Ok(false) };
         let _one = self.looking.lock().await;
+        let seen = self.seen.load(Ordering::Relaxed);
         let Some(info) = self.info().await? else {
             self.forget();
             return Ok(false);
@@ -116,7 +123,6 @@ impl Stream {
             self.forget();
             return Ok(false);
         }
-        let seen = self.seen.load(Ordering::Relaxed);
         if losses == before.losses && (went_back || info.state.last_seq < seen) {
             self.lost(info, seen).await?;
             return Ok(false);
@@ -194,7 +200,7 @@ impl Stream {
         known.as_ref().filter(|is| (is.keep, is.age_ms, is.dedupe_ms, is.compact) == wants).cloned()
     }
 
-    fn note(&self, info: &Info, rules: &Rules) -> Result<Known, BrokerError> {
+    fn note(&self, info: &Info, rules: &Rules) -> Known {
         let known = Known {
             created: info.created.clone(),
             losses: losses(&info.config),
@@ -205,12 +211,19 @@ impl Stream {
             age_ms: rules.retain.age_ms,
             compact: rules.compact,
         };
-        let mut before = self.known.lock();
-        if before.as_ref().is_some_and(|before| before.created != known.created) {
+        let is = (known.created.clone(), known.losses);
+        let was = self.was.lock().replace(is.clone());
+        if was.is_some_and(|was| was != is) {
             self.seen.store(0, Ordering::Relaxed);
+            self.is_another.store(true, Ordering::Relaxed);
         }
-        *before = Some(known.clone());
-        Ok(known)
+        *self.known.lock() = Some(known.clone());
+        known
+    }
+
+    /// Whether it was found to be another one since this was asked last.
+    pub(super) fn takes_over(&self) -> bool {
+        self.is_another.swap(false, Ordering::Relaxed)
     }
 
     async fn info(&self) -> Result<Option<Info>, BrokerError> {

@@ -12,7 +12,7 @@ use tidings_core::broker::BrokerError;
 use tokio::time::sleep;
 
 use super::api::Before;
-use super::record::{Body, Head, encode};
+use super::record::{Body, Head, Record, encode};
 use super::shared::Shared;
 use super::state::State;
 use super::stream::{Known, Stream};
@@ -53,20 +53,20 @@ async fn round(shared: &Arc<Shared>, stream: &Stream, from: u64) -> Result<u64, 
     let all = shared.names.channels(stream.namespace());
     let batch = stream.batch(&shared.link, &all, from, RECORDS_MAX, usize::MAX).await?;
     // The highest expired record of each channel, by what the records say themselves.
-    let mut expired: HashMap<String, u64> = HashMap::new();
+    let mut expired: HashMap<&str, &Record> = HashMap::new();
     let mut go_on = None;
     for (record, subject) in batch.records.iter().zip(&batch.subjects) {
         if matches!(record.body, Body::Note) && record.head.terms.is_none() {
             continue;
         }
         if is_expired(&record.head, &known, now_ms) {
-            expired.insert(subject.clone(), record.seq);
+            expired.insert(subject, record);
         } else {
             go_on.get_or_insert(record.seq);
         }
     }
-    for (subject, seq) in expired {
-        tidy(shared, stream, &known, &subject, seq, now_ms).await?;
+    for (subject, record) in expired {
+        tidy(shared, stream, &known, subject, record, now_ms).await?;
     }
     let at_end = if batch.more { batch.last_seq + 1 } else { go_on.unwrap_or(batch.last_seq.max(1)) };
     // Where all that was seen is young, so is what follows.
@@ -86,7 +86,7 @@ async fn tidy(
     stream: &Stream,
     known: &Known,
     subject: &str,
-    seq: u64,
+    expired: &Record,
     now_ms: u64,
 ) -> Result<(), BrokerError> {
     let Some(newest) = stream.newest(&shared.link, subject).await? else { return Ok(()) };
@@ -95,6 +95,12 @@ async fn tidy(
         let random = getrandom::u64().map_err(|error| BrokerError::Unavailable(error.to_string()))?;
         return rest(shared, subject, State { seq: state.seq, ..State::empty(random.max(1)) }).await;
     }
+    // The terms that it has now are what counts.
+    let head = Head { terms: state.terms, ..expired.head };
+    if !is_expired(&head, known, now_ms) {
+        return Ok(());
+    }
+    let seq = expired.seq;
     if newest.seq == seq && state.last.seq > state.lost.seq {
         return rest(shared, subject, State { lost: state.last, ..state }).await;
     }
