@@ -14,6 +14,7 @@ mod fault;
 mod heard;
 mod judge;
 mod ledger;
+mod nats;
 mod node;
 mod plan;
 mod proxy;

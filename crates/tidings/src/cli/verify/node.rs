@@ -15,6 +15,7 @@ use tokio::net::TcpStream;
 use tokio::time::{Instant, sleep, timeout};
 use url::Url;
 
+use super::nats::NatsServer;
 use crate::cli::Failure;
 use crate::client::{Endpoint, generated_id};
 
@@ -38,6 +39,8 @@ pub enum Broker {
     Memory,
     /// Files. A new start forgets nothing
     Disk,
+    /// A NATS server of the run, from PATH or the variable NATS_SERVER. A new start forgets nothing
+    Nats,
 }
 
 /// A node that runs, or is about to run again. It is killed, and its folder removed, when this is dropped.
@@ -47,6 +50,8 @@ pub struct Node {
     address: SocketAddr,
     folder: PathBuf,
     key: String,
+    /// Where its broker is a process of its own.
+    server: Option<NatsServer>,
 }
 
 impl Node {
@@ -63,8 +68,16 @@ impl Node {
         let folder = std::env::temp_dir().join(format!("tidings-verify-{id}"));
         DirBuilder::new().mode(0o700).create(&folder)?;
         let address = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?.local_addr()?;
-        let mut node = Self { process: None, address, folder, key: format!("sk_verify_{id}") };
-        fs::write(node.folder.join("tidings.toml"), node.configuration(broker))?;
+        let server = (broker == Broker::Nats).then(|| NatsServer::start(&folder)).transpose();
+        let key = format!("sk_verify_{id}");
+        let mut node = Self { process: None, address, folder, key, server: None };
+        node.server = server?;
+        let kept = match (broker, &node.server) {
+            (Broker::Memory, _) => "kind = \"memory\"".to_owned(),
+            (_, None) => "kind = \"disk\"\npath = \"state\"".to_owned(),
+            (_, Some(server)) => server.configuration(),
+        };
+        fs::write(node.folder.join("tidings.toml"), node.configuration(&kept))?;
         node.start().await?;
         Ok(node)
     }
@@ -196,11 +209,7 @@ impl Node {
         Failure::new(format!("the node of this run {how}: {what}"), advice)
     }
 
-    fn configuration(&self, broker: Broker) -> String {
-        let broker = match broker {
-            Broker::Memory => "kind = \"memory\"",
-            Broker::Disk => "kind = \"disk\"\npath = \"state\"",
-        };
+    fn configuration(&self, broker: &str) -> String {
         let key = &self.key;
         format!(
             r#"
@@ -228,6 +237,7 @@ impl Drop for Node {
     fn drop(&mut self) {
         // It may have ended already; either way there is nothing more to do about it.
         let _ = self.kill();
+        self.server = None;
         let _ = fs::remove_dir_all(&self.folder);
     }
 }

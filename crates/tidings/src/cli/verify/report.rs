@@ -133,6 +133,7 @@ impl Report {
         let broker = self.broker.map_or("a node that was running", |broker| match broker {
             Broker::Memory => "a node of its own, in memory",
             Broker::Disk => "a node of its own, on disk",
+            Broker::Nats => "a node of its own, on a NATS server of its own",
         });
         anstream::println!("{broker}; {} s of faults, --seed {}", self.seconds, self.seed);
         let faults: Vec<_> = self.faults.iter().map(|(name, count)| format!("{count} {name}")).collect();
