@@ -12,7 +12,7 @@ use tidings_core::broker::BrokerError;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
-use super::options::Options;
+use super::options::{Login, Options};
 use super::version;
 
 /// The connection, or the reason why there is none. The client makes it anew by itself.
@@ -88,7 +88,13 @@ impl Link {
         if let Some(path) = &options.ca {
             connect = connect.add_root_certificates(path.clone());
         }
-        let servers: Vec<String> = options.url.split(',').map(|url| url.trim().to_owned()).collect();
+        let what = "broker.url is no URL of a NATS server; write it as nats://host:4222 or tls://host:4222";
+        let (servers, login) = options.servers().ok_or_else(|| BrokerError::Unavailable(what.into()))?;
+        connect = match login {
+            Login::Nobody => connect,
+            Login::Token(token) => connect.token(token),
+            Login::User(user, password) => connect.user_and_password(user, password),
+        };
         let weak = Arc::downgrade(&link);
         let task = tokio::spawn(async move {
             loop {

@@ -16,7 +16,7 @@ use super::server::{
 async fn a_server_may_come_later() {
     let Some(mut server) = Server::stopped("jetstream { store_dir: STORE }") else { return };
     let broker = server.broker();
-    let said = until_refused(&broker, "cannot be reached").await;
+    let said = until_refused(&broker, "the server cannot be reached").await;
     assert!(said.contains("broker.url"), "{said}");
     let refused = append(&broker, "a", draft("1")).await.unwrap_err();
     assert!(matches!(&refused, BrokerError::Unavailable(_)), "nothing is stored: {refused}");

@@ -62,10 +62,11 @@ async fn a_full_server_refuses_and_takes_messages_again_when_there_is_room() {
     let Some(server) = Server::with("jetstream { store_dir: STORE, max_file_store: 8M }") else { return };
     let broker = server.ready().await;
     let mut acknowledged = Vec::new();
-    append(&broker, "filler", draft(&"x".repeat(900_000))).await.unwrap();
-    append(&broker, "filler", draft(&"y".repeat(900_000))).await.unwrap();
+    for _ in 0..4 {
+        append(&broker, "filler", draft(&"x".repeat(400_000))).await.unwrap();
+    }
     let refused = loop {
-        let text = format!("{:04} {}", acknowledged.len(), "x".repeat(50_000));
+        let text = format!("{:04} {}", acknowledged.len(), "x".repeat(25_000));
         match append(&broker, "a", draft(&text)).await {
             Ok(_) => acknowledged.push(text),
             Err(error) => break error,
@@ -94,7 +95,7 @@ async fn a_full_server_refuses_and_takes_messages_again_when_there_is_room() {
 async fn a_message_that_is_too_large_is_told() {
     let Some(server) = Server::with("jetstream { store_dir: STORE }\nmax_payload: 10000") else { return };
     let broker = server.ready().await;
-    let refused = append(&broker, "a", draft(&"x".repeat(20_000))).await.unwrap_err();
+    let refused = append(&broker, "a", draft(&"x".repeat(9_000))).await.unwrap_err();
     assert!(matches!(&refused, BrokerError::Unavailable(what) if what.contains("max_payload")), "{refused}");
     append(&broker, "a", draft("small")).await.unwrap();
 }
