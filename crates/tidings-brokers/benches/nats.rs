@@ -12,7 +12,7 @@
 )]
 
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use async_nats::Client;
 use bytes::Bytes;
@@ -21,6 +21,7 @@ use tidings_brokers::nats::{Nats, Options};
 use tidings_core::Clock;
 use tidings_core::broker::Broker;
 use tidings_core::log::{Below, Channel, Draft, Kind, Once, Payload, Retain, Rules};
+use tokio::time::Instant;
 
 const ROUNDS: usize = 3;
 const MESSAGES: usize = 3_000;

@@ -1,12 +1,12 @@
 //! A server that is absent, dies, or stops for a while: a clear error, and nothing that was acknowledged is lost.
 
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use futures_util::StreamExt;
 use tidings_core::broker::{Broker, BrokerError};
 use tidings_core::log::Start;
-use tokio::time::{sleep, timeout};
+use tokio::time::{Instant, sleep, timeout};
 
 use super::server::{
     RULES, Server, all, append, channel, draft, find, once, page, texts, until_ready, until_refused,

@@ -7,7 +7,7 @@ use std::time::Duration;
 use futures_util::StreamExt;
 use tidings_core::broker::Broker;
 use tidings_core::log::{Start, Why};
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout};
 
 use super::server::{RULES, Server, all, append, channel, draft, find, texts, until_ready};
 
@@ -116,7 +116,7 @@ async fn what_has_expired_leaves_the_stream_and_its_end_stays() {
         let info: serde_json::Value = serde_json::from_slice(&info.payload).unwrap();
         info["state"]["messages"].as_u64().unwrap()
     };
-    let began = std::time::Instant::now();
+    let began = Instant::now();
     while messages().await > 2 {
         assert!(began.elapsed() < Duration::from_secs(60), "{} are still there", messages().await);
         tokio::time::sleep(Duration::from_millis(200)).await;

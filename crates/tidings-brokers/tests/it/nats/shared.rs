@@ -6,7 +6,7 @@ use std::time::Duration;
 use futures_util::StreamExt;
 use tidings_core::broker::Broker;
 use tidings_core::log::Start;
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout};
 
 use super::server::{RULES, Server, all, append, channel, draft, find, once};
 
@@ -77,7 +77,7 @@ async fn a_server_sends_what_is_followed_and_nothing_else() {
     // Reading and writing need no subscription.
     append(&broker, "a", draft("2")).await.unwrap();
     assert_eq!(all(&broker, "a").await, ["1", "2"]);
-    let began = std::time::Instant::now();
+    let began = Instant::now();
     while subscribed() > 0 {
         assert!(began.elapsed() < Duration::from_secs(5), "its interest does not end");
         tokio::time::sleep(Duration::from_millis(20)).await;

@@ -68,6 +68,9 @@ pub struct Args {
     /// What keeps the messages of the node that it starts.
     #[arg(long, value_enum, default_value = "memory", conflicts_with = "url")]
     broker: Broker,
+    /// The server that `--broker nats` starts for the run.
+    #[arg(long, value_name = "PATH", default_value = "nats-server")]
+    nats_server: PathBuf,
     /// The faults [default: all; with --url those that are not of the node].
     #[arg(long, value_enum, value_delimiter = ',', value_name = "FAULT,…")]
     faults: Option<Vec<Fault>>,
@@ -167,7 +170,9 @@ impl Args {
     }
 
     fn place(&self) -> anyhow::Result<(Option<Broker>, Place)> {
-        let Some(url) = &self.url else { return Ok((Some(self.broker), Place::Own(self.broker))) };
+        let Some(url) = &self.url else {
+            return Ok((Some(self.broker), Place::Own(self.broker, self.nats_server.clone())));
+        };
         let target = Target { url: url.clone(), token: self.token.clone(), ca: self.ca.clone() };
         let namespaces = match self.namespace.is_empty() {
             true => vec!["durable".to_owned(), "default".to_owned()],

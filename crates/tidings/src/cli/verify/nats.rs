@@ -4,7 +4,9 @@ use std::fs::{self, File};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
-use std::time::{Duration, Instant};
+use std::time::Duration;
+
+use tokio::time::Instant;
 
 use crate::cli::Failure;
 
@@ -22,18 +24,17 @@ const START_MAX: Duration = Duration::from_secs(10);
 const LOOK: Duration = Duration::from_millis(20);
 
 impl NatsServer {
-    /// Starts `nats-server`, or what `NATS_SERVER` names, at a free port, with its store in the folder.
+    /// Starts the program at a free port, with its store in the folder.
     ///
     /// # Errors
     ///
     /// If there is none, or it does not start.
-    pub fn start(folder: &Path) -> anyhow::Result<Self> {
+    pub fn start(program: &Path, folder: &Path) -> anyhow::Result<Self> {
         let address = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?.local_addr()?;
         let store = folder.join("nats");
         let configuration = format!("listen: \"{address}\"\njetstream {{ store_dir: {store:?} }}\n");
         fs::write(folder.join("nats.conf"), configuration)?;
-        let program = std::env::var_os("NATS_SERVER").unwrap_or_else(|| "nats-server".into());
-        let process = Command::new(&program)
+        let process = Command::new(program)
             .arg("-c")
             .arg(folder.join("nats.conf"))
             .stdin(Stdio::null())
@@ -41,8 +42,8 @@ impl NatsServer {
             .stderr(File::create(folder.join("nats.log"))?)
             .spawn();
         let process = process.map_err(|error| {
-            let shown = program.to_string_lossy();
-            let advice = "put nats-server 2.11 or newer into PATH, or name it by the variable NATS_SERVER";
+            let shown = program.display();
+            let advice = "install nats-server 2.11 or newer, and name it by --nats-server";
             Failure::new(format!("{shown} cannot be started: {error}"), advice)
         })?;
         let mut server = Self { process, address };

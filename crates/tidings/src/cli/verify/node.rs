@@ -3,7 +3,7 @@
 use std::fs::{self, DirBuilder, File};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::os::unix::fs::DirBuilderExt as _;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
@@ -39,7 +39,7 @@ pub enum Broker {
     Memory,
     /// Files. A new start forgets nothing
     Disk,
-    /// A NATS server of the run, from PATH or the variable NATS_SERVER. A new start forgets nothing
+    /// A NATS server of the run. A new start forgets nothing
     Nats,
 }
 
@@ -63,12 +63,12 @@ impl Node {
     /// # Errors
     ///
     /// What the node itself says, if it does not start.
-    pub async fn new(broker: Broker) -> anyhow::Result<Self> {
+    pub async fn new(broker: Broker, server: &Path) -> anyhow::Result<Self> {
         let id = generated_id()?;
         let folder = std::env::temp_dir().join(format!("tidings-verify-{id}"));
         DirBuilder::new().mode(0o700).create(&folder)?;
         let address = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?.local_addr()?;
-        let server = (broker == Broker::Nats).then(|| NatsServer::start(&folder)).transpose();
+        let server = (broker == Broker::Nats).then(|| NatsServer::start(server, &folder)).transpose();
         let key = format!("sk_verify_{id}");
         let mut node = Self { process: None, address, folder, key, server: None };
         node.server = server?;

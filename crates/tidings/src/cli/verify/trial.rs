@@ -1,6 +1,7 @@
 //! A run: a node, paths, readers, publishers, a storm, and then the truth.
 
 use std::collections::HashSet;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -27,8 +28,8 @@ const LOOK: Duration = Duration::from_millis(100);
 /// Where the channels are.
 #[derive(Debug)]
 pub enum Place {
-    /// On a node that is started for the run.
-    Own(Broker),
+    /// On a node that is started for the run, and the program of its broker, where that is one of its own.
+    Own(Broker, PathBuf),
     /// On a node that runs: these namespaces of it.
     Found { endpoint: Box<Endpoint>, namespaces: Vec<String> },
 }
@@ -84,8 +85,8 @@ struct Cast {
 pub async fn run(plan: &Plan, place: Place, progress: &mut Progress) -> anyhow::Result<Findings> {
     let run = generated_id()?;
     let (mut node, endpoint, names, mut lives) = match place {
-        Place::Own(broker) => {
-            let node = Node::new(broker).await?;
+        Place::Own(broker, server) => {
+            let node = Node::new(broker, &server).await?;
             let endpoint = node.endpoint()?;
             let names = Node::CHANNELS.map(str::to_owned).to_vec();
             let lives = Lives { forgets: broker == Broker::Memory, ..Lives::default() };
