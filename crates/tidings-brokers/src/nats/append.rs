@@ -153,23 +153,25 @@ impl Log<'_> {
         if state.seq == 0 && !self.shared.doubt(&self.stream, false).await? {
             return Err(changed());
         }
-        let seen = self.stream.seen();
+        let seen = self.stream.mark.seen().seq;
         // Whatever becomes of it, and of this future: what is known holds no longer.
         inside.state = None;
         let bytes = encode(&head, &body);
-        let published = self.link().publish(self.subject.clone(), state.seq, id, before, bytes).await?;
+        let published =
+            self.link().publish(self.subject.clone(), state.seq, id, before, bytes.clone()).await?;
         match published {
             Published::Stored { seq, duplicate: true } => {
                 inside.state = Some(*state);
                 Ok(Some(Done::Known(seq)))
             }
             Published::Stored { seq, duplicate: false } => {
-                if !self.stream.goes_on(seen, seq) {
+                if seq <= seen {
                     self.shared.doubt(&self.stream, true).await?;
                     return Err(BrokerError::Lost(
                         "the stream lost its newest messages; send it again".into(),
                     ));
                 }
+                self.stream.mark.saw(seq, &bytes);
                 self.slot.saw(seq);
                 let record = Record { seq, head, body };
                 inside.state = Some(State::after(&record));

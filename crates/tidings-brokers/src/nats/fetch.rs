@@ -68,6 +68,11 @@ impl Stream {
         Ok(got.and_then(|(seq, bytes)| decode(seq, bytes)))
     }
 
+    /// The bytes at a sequence, whatever they are.
+    pub(super) async fn raw(&self, link: &Link, seq: u64) -> Result<Option<Bytes>, BrokerError> {
+        Ok(self.from_leader(link, &json!({ "seq": seq })).await?.map(|(_, bytes)| bytes))
+    }
+
     /// What one subject holds, whatever it is.
     pub(super) async fn bytes(&self, link: &Link, subject: &str) -> Result<Option<Bytes>, BrokerError> {
         let got = self.from_leader(link, &json!({ "last_by_subj": subject })).await?;
@@ -76,7 +81,7 @@ impl Stream {
 
     fn read(&self, got: Option<(u64, Bytes)>) -> Result<Option<Record>, BrokerError> {
         let Some((seq, bytes)) = got else { return Ok(None) };
-        self.saw(seq);
+        self.mark.saw(seq, &bytes);
         decode(seq, bytes).map(Some).ok_or_else(|| self.foreign(seq))
     }
 
@@ -134,16 +139,18 @@ impl Stream {
         let client = link.client().map_err(BrokerError::Unavailable)?;
         let inbox = client.new_inbox();
         let unsent = |error: &dyn std::fmt::Display| BrokerError::Unavailable(error.to_string());
-        let mut answers = client.subscribe(inbox.clone()).await.map_err(|error| unsent(&error))?;
+        let until = Instant::now() + ANSWER_MAX;
+        let stuck = |_late| unsent(&"the connection takes nothing");
+        let subscribed = timeout_at(until, client.subscribe(inbox.clone())).await.map_err(stuck)?;
+        let mut answers = subscribed.map_err(|error| unsent(&error))?;
         let request = json!({
             "seq": from.max(1), "next_by_subj": subject,
             "batch": count.clamp(1, BATCH_MAX), "max_bytes": bytes.clamp(1, BATCH_BYTES_MAX),
         });
         let direct = format!("$JS.API.DIRECT.GET.{}", self.name);
-        let asked = client.publish_with_reply(direct, inbox, request.to_string().into()).await;
-        asked.map_err(|error| unsent(&error))?;
+        let asked = client.publish_with_reply(direct, inbox, request.to_string().into());
+        timeout_at(until, asked).await.map_err(stuck)?.map_err(|error| unsent(&error))?;
         let mut cuts = link.cuts();
-        let until = Instant::now() + ANSWER_MAX;
         let mut batch = Batch::default();
         loop {
             let answer = tokio::select! {

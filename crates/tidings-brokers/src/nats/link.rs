@@ -11,6 +11,7 @@ use parking_lot::Mutex;
 use tidings_core::broker::BrokerError;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
+use tokio::time::sleep;
 
 use super::options::{Login, Options};
 use super::version;
@@ -109,7 +110,7 @@ impl Link {
                     Err(error) => *link.trouble.lock() = refused(error.kind(), &error.to_string()),
                 }
                 drop(link);
-                tokio::time::sleep(CONNECT_EVERY).await;
+                sleep(CONNECT_EVERY).await;
             }
         });
         Ok((link, task))
@@ -140,8 +141,9 @@ impl Link {
             request = request.headers(headers);
         }
         let lost = |what: String| Failure::NoAnswer(what);
+        let asked = client.send_request(subject, request);
         tokio::select! {
-            answer = client.send_request(subject, request) => answer.map_err(|error| match error.kind() {
+            answer = asked => answer.map_err(|error| match error.kind() {
                 RequestErrorKind::NoResponders => Failure::Nobody,
                 RequestErrorKind::InvalidSubject => Failure::NotSent(error.to_string()),
                 RequestErrorKind::MaxPayloadExceeded => Failure::NotSent(format!(
@@ -151,6 +153,8 @@ impl Link {
                 RequestErrorKind::TimedOut => lost(format!("nothing came within {} ms", patience.as_millis())),
                 RequestErrorKind::Other => lost(error.to_string()),
             }),
+            // What waits for a socket that takes nothing is no part of the client's own patience.
+            () = sleep(patience + Duration::from_millis(50)) => Err(lost("the connection takes nothing".into())),
             _ = losses.changed() => Err(lost("the connection was lost meanwhile".into())),
         }
     }
@@ -163,6 +167,11 @@ impl Link {
     /// Changes whenever something may have been missed, and closes with the broker.
     pub(super) fn cuts(&self) -> watch::Receiver<u64> {
         self.cuts.subscribe()
+    }
+
+    /// How many connections were lost.
+    pub(super) fn lost(&self) -> u64 {
+        *self.losses.borrow()
     }
 
     /// Remembers that the server takes nothing more, or that it does again.

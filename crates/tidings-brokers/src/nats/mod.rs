@@ -12,6 +12,7 @@ mod index;
 mod life;
 mod link;
 mod log;
+mod mark;
 mod name;
 mod once;
 mod options;

@@ -12,6 +12,7 @@ use tokio::sync::Mutex as AsyncMutex;
 
 use super::api::STREAM_NOT_FOUND;
 use super::link::Link;
+use super::mark::{Mark, Seen};
 use super::name::{Names, hash};
 
 /// One namespace's stream.
@@ -27,8 +28,10 @@ pub(super) struct Stream {
     was: Mutex<Option<(String, u64)>>,
     /// Whether it was found to be another one, and nobody drew the conclusions yet.
     is_another: AtomicBool,
-    /// The highest sequence that this node has seen.
-    seen: AtomicU64,
+    /// The newest that this node has seen of it.
+    pub(super) mark: Mark,
+    /// How many connections were lost before it was compared with that.
+    compared: AtomicU64,
     /// One at a time looks at the server.
     looking: AsyncMutex<()>,
 }
@@ -81,7 +84,8 @@ impl Stream {
             known: Mutex::default(),
             was: Mutex::default(),
             is_another: AtomicBool::default(),
-            seen: AtomicU64::default(),
+            mark: Mark::default(),
+            compared: AtomicU64::default(),
             looking: AsyncMutex::default(),
         }
     }
@@ -95,8 +99,12 @@ impl Stream {
         if let Some(known) = self.fits(rules) {
             return Ok(known);
         }
-        let info = self.info().await?;
-        let found = match info {
+        let seen = self.mark.seen();
+        let found = match self.info().await? {
+            Some(info) if self.went_back(&info, seen).await? => {
+                let info = self.lost(info).await?;
+                self.fit(info, rules).await?
+            }
             Some(info) => self.fit(info, rules).await?,
             None => self.make(rules).await?,
         };
@@ -113,7 +121,7 @@ impl Stream {
         // Somebody found that it is another one.
         let Some(before) = self.known.lock().clone() else { return Ok(false) };
         let _one = self.looking.lock().await;
-        let seen = self.seen.load(Ordering::Relaxed);
+        let seen = self.mark.seen();
         let Some(info) = self.info().await? else {
             self.forget();
             return Ok(false);
@@ -123,8 +131,9 @@ impl Stream {
             self.forget();
             return Ok(false);
         }
-        if losses == before.losses && (went_back || info.state.last_seq < seen) {
-            self.lost(info, seen).await?;
+        if losses == before.losses && (went_back || self.went_back(&info, seen).await?) {
+            self.lost(info).await?;
+            self.forget();
             return Ok(false);
         }
         if losses != before.losses {
@@ -133,12 +142,31 @@ impl Stream {
         Ok(losses == before.losses)
     }
 
+    /// Whether what was seen of a stream is not in it any more, though nobody removed it.
+    async fn went_back(&self, info: &Info, seen: Seen) -> Result<bool, BrokerError> {
+        let is = (info.created.clone(), losses(&info.config));
+        if self.was.lock().as_ref() != Some(&is) {
+            return Ok(false);
+        }
+        if info.state.last_seq < seen.seq {
+            return Ok(true);
+        }
+        // Others may have written since, so that its number tells nothing: what is there does.
+        let lost = self.link.lost();
+        if seen.seq == 0 || self.compared.load(Ordering::Relaxed) == lost {
+            return Ok(false);
+        }
+        let there = self.raw(&self.link, seen.seq).await?;
+        self.compared.store(lost, Ordering::Relaxed);
+        Ok(there.is_some_and(|record| !seen.is(&record)))
+    }
+
     /// It lost what this node has seen: all its channels begin a new epoch.
-    async fn lost(&self, info: Info, seen: u64) -> Result<(), BrokerError> {
+    async fn lost(&self, info: Info) -> Result<Info, BrokerError> {
         let Info { mut config, state, .. } = info;
         tracing::error!(
             stream = self.name,
-            seen,
+            seen = self.mark.seen().seq,
             last = state.last_seq,
             "the stream lost its newest messages; its channels begin a new epoch"
         );
@@ -147,30 +175,14 @@ impl Stream {
         if let Some(Value::Object(metadata)) = metadata {
             metadata.insert(LOSSES.into(), losses.to_string().into());
         }
-        self.update(&config).await?;
-        self.forget();
-        Ok(())
-    }
-
-    /// A sequence that was given out now, when this one had been seen before. False where the stream went back.
-    pub(super) fn goes_on(&self, before: u64, seq: u64) -> bool {
-        self.saw(seq);
-        seq > before
-    }
-
-    /// The highest sequence seen.
-    pub(super) fn seen(&self) -> u64 {
-        self.seen.load(Ordering::Relaxed)
-    }
-
-    pub(super) fn saw(&self, seq: u64) {
-        self.seen.fetch_max(seq, Ordering::Relaxed);
+        let info = self.update(&config).await?;
+        self.mark.forget();
+        Ok(info)
     }
 
     /// Nothing is known of it until somebody looks.
     pub(super) fn forget(&self) {
         *self.known.lock() = None;
-        self.seen.store(0, Ordering::Relaxed);
     }
 
     /// What is known of it, if anything.
@@ -214,7 +226,7 @@ impl Stream {
         let is = (known.created.clone(), known.losses);
         let was = self.was.lock().replace(is.clone());
         if was.is_some_and(|was| was != is) {
-            self.seen.store(0, Ordering::Relaxed);
+            self.mark.forget();
             self.is_another.store(true, Ordering::Relaxed);
         }
         *self.known.lock() = Some(known.clone());

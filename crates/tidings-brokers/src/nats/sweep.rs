@@ -19,6 +19,8 @@ use super::stream::{Known, Stream};
 
 /// Between two looks whether the streams are the same as before.
 const WATCH_EVERY: Duration = Duration::from_secs(2);
+/// Where the connection was cut again and again.
+const CUT_PAUSE: Duration = Duration::from_millis(50);
 /// Looks between two rounds of tidying, and up to as many more, so that nodes take turns.
 const ROUND_EVERY: u64 = 5;
 /// Records of one round and stream.
@@ -29,9 +31,13 @@ pub(super) async fn run(shared: std::sync::Weak<Shared>) {
     let mut rounds = HashMap::new();
     let mut next = ROUND_EVERY;
     loop {
-        sleep(WATCH_EVERY).await;
+        let Some(mut cuts) = shared.upgrade().map(|shared| shared.link.cuts()) else { break };
+        tokio::select! {
+            () = sleep(WATCH_EVERY) => next -= 1,
+            // A stream that went back is to be found before others have written to it.
+            _ = cuts.changed() => sleep(CUT_PAUSE).await,
+        }
         let Some(shared) = shared.upgrade() else { break };
-        next -= 1;
         for stream in shared.streams() {
             // One that cannot be looked at is looked at again.
             let is_same = stream.known().is_none() || shared.doubt(&stream, false).await.unwrap_or(false);

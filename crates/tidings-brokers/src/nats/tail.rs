@@ -16,6 +16,7 @@ use tokio::sync::watch;
 use tokio::time::{Instant, sleep_until, timeout};
 
 use super::fetch::sequence;
+use super::link::ANSWER_MAX;
 use super::log::Log;
 use super::record::{Body, Record, decode};
 use super::shared::Shared;
@@ -52,8 +53,9 @@ impl Log<'_> {
         let cuts = self.link().cuts();
         let cuts_before = *cuts.borrow();
         let client = self.link().client().map_err(BrokerError::Unavailable)?;
-        let said = client.subscribe(self.names().live(self.channel)).await;
-        let said = said.map_err(|error| BrokerError::Unavailable(error.to_string()))?;
+        let said = timeout(ANSWER_MAX, client.subscribe(self.names().live(self.channel))).await;
+        let stuck = |_late| BrokerError::Unavailable("the connection takes nothing".into());
+        let said = said.map_err(stuck)?.map_err(|error| BrokerError::Unavailable(error.to_string()))?;
         // The server takes the subscription first and answers this then: what is not in it comes live.
         let state = self.state_now().await?;
         let from = state.end().position(self.epoch(&state));
