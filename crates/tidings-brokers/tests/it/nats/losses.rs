@@ -9,7 +9,7 @@ use tidings_core::broker::Broker;
 use tidings_core::log::{Start, Why};
 use tokio::time::{Instant, timeout};
 
-use super::server::{RULES, Server, all, append, channel, draft, find, texts, until_ready};
+use super::server::{RULES, Server, all, append, channel, draft, find, free_port, texts, until_ready};
 
 fn copy(from: &Path, to: &Path) {
     assert!(Command::new("cp").arg("-a").arg(from).arg(to).status().unwrap().success());
@@ -75,6 +75,40 @@ async fn a_stream_that_went_back_is_a_new_epoch() {
         }
         assert!(all(broker, "a").await.starts_with(&["1".into(), "another 2".into()]));
     }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_stream_that_went_back_and_grew_again_is_a_new_epoch() {
+    let Some(mut server) = Server::start() else { return };
+    let broker = server.ready().await;
+    append(&broker, "b", draft("1")).await.unwrap();
+    server.kill();
+    let older = server.store().with_extension("older");
+    copy(&server.store(), &older);
+    server.begin();
+    until_ready(&broker).await;
+    let lost = append(&broker, "b", draft("2")).await.unwrap();
+    server.kill();
+    std::fs::remove_dir_all(server.store()).unwrap();
+    copy(&older, &server.store());
+    // Another node writes over what the first has seen, and knows nothing of it.
+    let home = server.port;
+    server.listen_at(free_port());
+    server.begin();
+    let other = server.ready().await;
+    for n in 0..20 {
+        append(&other, "b", draft(&n.to_string())).await.unwrap();
+    }
+    server.kill();
+    server.listen_at(home);
+    server.begin();
+    until_ready(&broker).await;
+    let began = Instant::now();
+    while find(&broker, "b", Start::After(lost)).await.gap.is_none_or(|gap| gap.why != Why::Epoch) {
+        assert!(began.elapsed() < Duration::from_secs(5), "a cursor goes on in another history");
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    assert_eq!(all(&broker, "b").await.len(), 21);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -30,6 +30,7 @@ pub struct Server {
     process: Option<Child>,
     program: PathBuf,
     pub port: u16,
+    configuration: String,
     folder: TempDir,
 }
 
@@ -53,11 +54,18 @@ impl Server {
     pub fn stopped(configuration: &str) -> Option<Self> {
         let program = program()?;
         let folder = tempfile::tempdir().unwrap();
-        let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
         let store = format!("{:?}", folder.path().join("store"));
-        let configuration = format!("listen: 127.0.0.1:{port}\n{}\n", configuration.replace("STORE", &store));
-        std::fs::write(folder.path().join("nats.conf"), configuration).unwrap();
-        Some(Server { process: None, program, port, folder })
+        let configuration = configuration.replace("STORE", &store);
+        let mut server = Server { process: None, program, port: 0, configuration, folder };
+        server.listen_at(free_port());
+        Some(server)
+    }
+
+    /// Is at that port from its next start on.
+    pub fn listen_at(&mut self, port: u16) {
+        self.port = port;
+        let configuration = format!("listen: 127.0.0.1:{port}\n{}\n", self.configuration);
+        std::fs::write(self.folder.path().join("nats.conf"), configuration).unwrap();
     }
 
     /// Starts it, and waits until it answers.
@@ -135,6 +143,10 @@ impl Drop for Server {
             let _ = process.wait();
         }
     }
+}
+
+pub fn free_port() -> u16 {
+    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
 }
 
 /// The server that `scripts/setup-tests` installs, or one of this machine that is new enough.

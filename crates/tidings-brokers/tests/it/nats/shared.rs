@@ -8,7 +8,7 @@ use tidings_core::broker::Broker;
 use tidings_core::log::Start;
 use tokio::time::{Instant, timeout};
 
-use super::server::{RULES, Server, all, append, channel, draft, find, once};
+use super::server::{RULES, Server, all, append, channel, draft, find, free_port, once};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn two_nodes_have_one_order_and_share_their_keys() {
@@ -58,7 +58,7 @@ async fn two_nodes_have_one_order_and_share_their_keys() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_server_sends_what_is_followed_and_nothing_else() {
-    let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    let port = free_port();
     let watched = format!("jetstream {{ store_dir: STORE }}\nhttp: 127.0.0.1:{port}");
     let Some(server) = Server::with(&watched) else { return };
     let broker = server.ready().await;
