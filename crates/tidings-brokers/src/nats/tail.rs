@@ -42,8 +42,9 @@ struct Follower {
 const AT_ONCE: usize = 64;
 /// The first look comes soon: the server may have taken the subscription later than it answered.
 const FIRST_LOOK: Duration = Duration::from_secs(1);
-/// The longest time for which a message may be missing unnoticed.
-const LOOK_EVERY: Duration = Duration::from_secs(20);
+/// How long a message may be missing unnoticed, and up to how much longer, so that not all look at once.
+const LOOK_EVERY: Duration = Duration::from_secs(60);
+const LOOK_LATER: u64 = 15_000;
 /// What is on its way comes within it.
 const ON_ITS_WAY: Duration = Duration::from_secs(1);
 
@@ -133,7 +134,7 @@ impl Follower {
             return None;
         }
         self.seq = record.seq;
-        self.look_at = Instant::now() + LOOK_EVERY;
+        self.look_at = self.later();
         let epoch = self.from.epoch;
         match record.body {
             Body::Message(_) => record.message(&self.channel, epoch).map(Arc::new),
@@ -145,6 +146,10 @@ impl Follower {
         }
     }
 
+    fn later(&self) -> Instant {
+        Instant::now() + LOOK_EVERY + Duration::from_millis(self.channel.tag() % LOOK_LATER)
+    }
+
     /// Looks whether the log has what did not come. `None` where it has, or cannot be asked; else what came meanwhile.
     async fn look(&mut self) -> Option<Option<Said>> {
         let shared = self.shared.upgrade()?;
@@ -153,7 +158,7 @@ impl Follower {
         if state.life != self.life || log.epoch(&state) != self.from.epoch {
             return None;
         }
-        self.look_at = Instant::now() + LOOK_EVERY;
+        self.look_at = self.later();
         if state.seq <= self.seq {
             return Some(None);
         }

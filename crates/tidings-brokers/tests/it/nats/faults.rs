@@ -117,6 +117,6 @@ async fn a_server_that_stops_for_five_seconds_is_waited_for() {
     assert!(published.is_err() || again[0].duplicate);
     assert_eq!(texts(&page(&broker, "a", first).await), ["meanwhile"]);
     // The tail has it, or has ended.
-    let next = timeout(Duration::from_secs(25), tail.items.next()).await.expect("a tail is never silent");
+    let next = timeout(Duration::from_secs(10), tail.items.next()).await.expect("a tail is never silent");
     assert!(next.is_none_or(|batch| batch[0].position == again[0].position));
 }
