@@ -28,7 +28,7 @@ const PURGE_EVERY: u64 = 32;
 /// What became of one record.
 pub(super) enum Done {
     /// It is the newest now.
-    Stored(Record),
+    Stored(Box<Record>),
     /// The server knows its id: it was stored there.
     Known(u64),
 }
@@ -175,7 +175,7 @@ impl Log<'_> {
                 self.slot.saw(seq);
                 let record = Record { seq, head, body };
                 inside.state = Some(State::after(&record));
-                Ok(Some(Done::Stored(record)))
+                Ok(Some(Done::Stored(Box::new(record))))
             }
             Published::Conflict => {
                 inside.forget();

@@ -55,7 +55,7 @@ impl Stream {
         // Any replica answers a direct get, and one may be behind.
         let is_replicated = self.known().is_some_and(|known| known.replicas > 1);
         let got = if is_replicated {
-            self.from_leader(link, &request).await?
+            self.ask_leader(link, &request).await?
         } else {
             self.direct(link, &request).await?
         };
@@ -64,18 +64,18 @@ impl Stream {
 
     /// The record at a sequence.
     pub(super) async fn at(&self, link: &Link, seq: u64) -> Result<Option<Record>, BrokerError> {
-        let got = self.from_leader(link, &json!({ "seq": seq })).await?;
+        let got = self.ask_leader(link, &json!({ "seq": seq })).await?;
         Ok(got.and_then(|(seq, bytes)| decode(seq, bytes)))
     }
 
     /// The bytes at a sequence, whatever they are.
     pub(super) async fn raw(&self, link: &Link, seq: u64) -> Result<Option<Bytes>, BrokerError> {
-        Ok(self.from_leader(link, &json!({ "seq": seq })).await?.map(|(_, bytes)| bytes))
+        Ok(self.ask_leader(link, &json!({ "seq": seq })).await?.map(|(_, bytes)| bytes))
     }
 
     /// What one subject holds, whatever it is.
     pub(super) async fn bytes(&self, link: &Link, subject: &str) -> Result<Option<Bytes>, BrokerError> {
-        let got = self.from_leader(link, &json!({ "last_by_subj": subject })).await?;
+        let got = self.ask_leader(link, &json!({ "last_by_subj": subject })).await?;
         Ok(got.map(|(_, bytes)| bytes))
     }
 
@@ -109,7 +109,7 @@ impl Stream {
         }
     }
 
-    async fn from_leader(&self, link: &Link, request: &Value) -> Result<Option<(u64, Bytes)>, BrokerError> {
+    async fn ask_leader(&self, link: &Link, request: &Value) -> Result<Option<(u64, Bytes)>, BrokerError> {
         match link.api::<Got>(&format!("STREAM.MSG.GET.{}", self.name), request).await? {
             Ok(Got { message }) => {
                 let bytes = BASE64_STANDARD.decode(message.data).map_err(|_| self.foreign(message.seq))?;

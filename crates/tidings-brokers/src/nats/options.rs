@@ -41,7 +41,8 @@ impl Options {
     pub(super) fn servers(&self) -> Option<(Vec<String>, Login)> {
         let (mut servers, mut login) = (Vec::new(), Login::Nobody);
         for server in self.url.split(',') {
-            let mut url = Url::parse(server.trim()).ok()?;
+            let is_nats = |url: &Url| matches!(url.scheme(), "nats" | "tls") && url.host().is_some();
+            let mut url = Url::parse(server.trim()).ok().filter(is_nats)?;
             let said = login_of(&url)?;
             if login == Login::Nobody {
                 login = said;
