@@ -99,7 +99,7 @@ impl Stream {
         if let Some(known) = self.fits(rules) {
             return Ok(known);
         }
-        let seen = self.mark.seen();
+        let (lost, seen) = (self.link.lost(), self.mark.seen());
         let found = match self.info().await? {
             Some(info) if self.went_back(&info, seen).await? => {
                 let info = self.lost(info).await?;
@@ -108,6 +108,7 @@ impl Stream {
             Some(info) => self.fit(info, rules).await?,
             None => self.make(rules).await?,
         };
+        self.compared.store(lost, Ordering::Relaxed);
         Ok(self.note(&found, rules))
     }
 
@@ -121,7 +122,7 @@ impl Stream {
         // Somebody found that it is another one.
         let Some(before) = self.known.lock().clone() else { return Ok(false) };
         let _one = self.looking.lock().await;
-        let seen = self.mark.seen();
+        let (lost, seen) = (self.link.lost(), self.mark.seen());
         let Some(info) = self.info().await? else {
             self.forget();
             return Ok(false);
@@ -139,6 +140,7 @@ impl Stream {
         if losses != before.losses {
             self.forget();
         }
+        self.compared.store(lost, Ordering::Relaxed);
         Ok(losses == before.losses)
     }
 
@@ -152,12 +154,10 @@ impl Stream {
             return Ok(true);
         }
         // Others may have written since, so that its number tells nothing: what is there does.
-        let lost = self.link.lost();
-        if seen.seq == 0 || self.compared.load(Ordering::Relaxed) == lost {
+        if seen.seq == 0 || self.is_compared() {
             return Ok(false);
         }
         let there = self.raw(&self.link, seen.seq).await?;
-        self.compared.store(lost, Ordering::Relaxed);
         Ok(there.is_some_and(|record| !seen.is(&record)))
     }
 
@@ -206,7 +206,17 @@ impl Stream {
         Ok(())
     }
 
+    /// Whether nothing can have happened to it since it was looked at: the connection is the same.
+    fn is_compared(&self) -> bool {
+        self.compared.load(Ordering::Relaxed) == self.link.lost()
+    }
+
+    /// What is known, if that will do. After a loss of the connection the first thing is to look again:
+    /// whatever is read before that hides what was seen.
     fn fits(&self, rules: &Rules) -> Option<Known> {
+        if !self.is_compared() {
+            return None;
+        }
         let known = self.known.lock();
         let wants = (rules.retain.messages, rules.retain.age_ms, rules.dedupe_ms, rules.compact);
         known.as_ref().filter(|is| (is.keep, is.age_ms, is.dedupe_ms, is.compact) == wants).cloned()

@@ -2,9 +2,10 @@
 
 use async_nats::ServerInfo;
 
-/// The first release that has all that is used here: direct gets in batches and a time to live for
-/// each message came with 2.11.
-const NEEDS: (u32, u32) = (2, 11);
+/// Batches of direct gets and a time to live for each message came with 2.11. A cluster of 2.11 keeps
+/// the id of a message that it refused, so that the message, sent again behind another one, waits
+/// for itself until the window is over; 2.12 does not.
+const NEEDS: (u32, u32) = (2, 12);
 
 /// Whether a server is new enough and has JetStream; if not, what it lacks, and what to do.
 pub(super) fn check(info: &ServerInfo) -> Result<(), String> {
@@ -12,7 +13,7 @@ pub(super) fn check(info: &ServerInfo) -> Result<(), String> {
     let is = (numbers.next().unwrap_or(0), numbers.next().unwrap_or(0));
     if is < NEEDS {
         return Err(format!(
-            "nats-server {} is too old: {}.{} or newer is needed, which has batches of direct gets; update it",
+            "nats-server {} is too old: {}.{} or newer is needed, which forgets the id of a message that it refused; update it",
             info.version, NEEDS.0, NEEDS.1
         ));
     }
@@ -34,12 +35,12 @@ mod tests {
 
     #[test]
     fn old_servers_are_refused_by_name() {
-        for version in ["2.11.0", "2.12.4-RC.5", "2.15.2", "3.0.0"] {
+        for version in ["2.12.0", "2.12.4-RC.5", "2.15.2", "3.0.0"] {
             assert_eq!(check(&server(version, true)), Ok(()), "{version}");
         }
-        for version in ["2.9.10", "2.10.29", "1.4.1", "", "nonsense"] {
+        for version in ["2.9.10", "2.11.17", "1.4.1", "", "nonsense"] {
             let refused = check(&server(version, true)).unwrap_err();
-            assert!(refused.contains(version) && refused.contains("2.11"), "{refused}");
+            assert!(refused.contains(version) && refused.contains("2.12"), "{refused}");
         }
         assert!(check(&server("2.15.2", false)).unwrap_err().contains("JetStream is off"));
     }

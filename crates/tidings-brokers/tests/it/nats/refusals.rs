@@ -52,7 +52,7 @@ async fn an_old_server_is_refused_by_name() {
     });
     let broker = open(&format!("nats://127.0.0.1:{port}"));
     let said = until_refused(&broker, "2.9.10 is too old").await;
-    assert!(said.contains("2.11 or newer"), "{said}");
+    assert!(said.contains("2.12 or newer"), "{said}");
     let refused = append(&broker, "a", draft("1")).await.unwrap_err();
     assert!(matches!(&refused, BrokerError::Unavailable(what) if what.contains("2.9.10")), "{refused}");
 }

@@ -157,15 +157,15 @@ fn program() -> Option<PathBuf> {
         let Ok(said) = Command::new(&program).arg("--version").output() else { continue };
         let version = String::from_utf8_lossy(&said.stdout).to_string();
         let mut numbers = version.split(['v', '.', '-']).filter_map(|part| part.trim().parse::<u32>().ok());
-        if (numbers.next(), numbers.next()) >= (Some(2), Some(11)) {
+        if (numbers.next(), numbers.next()) >= (Some(2), Some(12)) {
             return Some(program);
         }
     }
     assert!(
         std::env::var_os("CI").is_none_or(|ci| ci != "true"),
-        "there is no nats-server 2.11 or newer; run scripts/setup-tests"
+        "there is no nats-server 2.12 or newer; run scripts/setup-tests"
     );
-    println!("SKIP: there is no nats-server 2.11 or newer; run scripts/setup-tests");
+    println!("SKIP: there is no nats-server 2.12 or newer; run scripts/setup-tests");
     None
 }
 

@@ -43,7 +43,7 @@ impl NatsServer {
             .spawn();
         let process = process.map_err(|error| {
             let shown = program.display();
-            let advice = "install nats-server 2.11 or newer, and name it by --nats-server";
+            let advice = "install nats-server 2.12 or newer, and name it by --nats-server";
             Failure::new(format!("{shown} cannot be started: {error}"), advice)
         })?;
         let mut server = Self { process, address };
