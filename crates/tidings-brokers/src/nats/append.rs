@@ -204,7 +204,7 @@ impl Log<'_> {
 
     /// Now and then removes what a channel is not to keep, where its stream would keep more.
     async fn purge(&self, inside: &mut Inside, rules: &Rules) {
-        let keep = rules.retain.messages.saturating_add(super::stream::SPARE);
+        let keep = rules.retain.messages.saturating_add(super::shape::SPARE);
         if rules.compact || self.stream.known().is_none_or(|known| known.per_channel <= keep) {
             return;
         }

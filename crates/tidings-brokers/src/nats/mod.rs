@@ -19,6 +19,7 @@ mod options;
 mod place;
 mod read;
 mod record;
+mod shape;
 mod shared;
 mod slots;
 mod state;

@@ -14,6 +14,7 @@ use super::api::STREAM_NOT_FOUND;
 use super::link::Link;
 use super::mark::{Mark, Seen};
 use super::name::{Names, hash};
+use super::shape::{self, SPARE};
 
 /// One namespace's stream.
 #[derive(Debug)]
@@ -64,14 +65,6 @@ struct Info {
 struct InfoState {
     last_seq: u64,
 }
-
-/// Records of a channel that are no messages it keeps: its end, notes, what has expired by number.
-pub(super) const SPARE: u64 = 16;
-/// Keys of a stream's metadata.
-const LOSSES: &str = "tidings-losses";
-/// A server takes no shorter window.
-const WINDOW_MIN_MS: u64 = 100;
-const NANOS: u64 = 1_000_000;
 
 impl Stream {
     pub(super) fn new(link: Arc<Link>, names: &Names, namespace: &str, replicas: u8) -> Self {
@@ -127,7 +120,7 @@ impl Stream {
             self.forget();
             return Ok(false);
         };
-        let (created, losses) = (info.created.clone(), losses(&info.config));
+        let (created, losses) = (info.created.clone(), shape::losses(&info.config));
         if created != before.created {
             self.forget();
             return Ok(false);
@@ -146,7 +139,7 @@ impl Stream {
 
     /// Whether what was seen of a stream is not in it any more, though nobody removed it.
     async fn went_back(&self, info: &Info, seen: Seen) -> Result<bool, BrokerError> {
-        let is = (info.created.clone(), losses(&info.config));
+        let is = (info.created.clone(), shape::losses(&info.config));
         if self.was.lock().as_ref() != Some(&is) {
             return Ok(false);
         }
@@ -170,11 +163,7 @@ impl Stream {
             last = state.last_seq,
             "the stream lost its newest messages; its channels begin a new epoch"
         );
-        let losses = losses(&config) + 1;
-        let metadata = config.as_object_mut().map(|config| config.entry("metadata").or_insert(json!({})));
-        if let Some(Value::Object(metadata)) = metadata {
-            metadata.insert(LOSSES.into(), losses.to_string().into());
-        }
+        shape::count_loss(&mut config);
         let info = self.update(&config).await?;
         self.mark.forget();
         Ok(info)
@@ -201,7 +190,7 @@ impl Stream {
         config["max_msgs_per_subject"] = wants.into();
         let info = self.update(&config).await?;
         if let Some(known) = &mut *self.known.lock() {
-            known.per_channel = per_channel(&info.config);
+            known.per_channel = shape::per_channel(&info.config);
         }
         Ok(())
     }
@@ -225,8 +214,8 @@ impl Stream {
     fn note(&self, info: &Info, rules: &Rules) -> Known {
         let known = Known {
             created: info.created.clone(),
-            losses: losses(&info.config),
-            per_channel: per_channel(&info.config),
+            losses: shape::losses(&info.config),
+            per_channel: shape::per_channel(&info.config),
             dedupe_ms: rules.dedupe_ms,
             replicas: info.config["num_replicas"].as_u64().unwrap_or(1),
             keep: rules.retain.messages,
@@ -259,7 +248,7 @@ impl Stream {
     async fn make(&self, rules: &Rules) -> Result<Info, BrokerError> {
         let mut config = json!({ "name": self.name, "retention": "limits", "storage": "file" });
         config["num_replicas"] = self.replicas.into();
-        self.shape(&mut config, rules);
+        shape::set(&mut config, &self.names, &self.namespace, rules);
         let what = format!("STREAM.CREATE.{}", self.name);
         match self.link.api::<Info>(&what, &config).await? {
             Ok(info) => Ok(info),
@@ -271,38 +260,13 @@ impl Stream {
     /// Changes a stream that is there where these rules need it.
     async fn fit(&self, info: Info, rules: &Rules) -> Result<Info, BrokerError> {
         let mut config = info.config.clone();
-        self.shape(&mut config, rules);
+        shape::set(&mut config, &self.names, &self.namespace, rules);
         if config == info.config { Ok(info) } else { self.update(&config).await }
     }
 
     async fn update(&self, config: &Value) -> Result<Info, BrokerError> {
         let answer = self.link.api::<Info>(&format!("STREAM.UPDATE.{}", self.name), config).await?;
         answer.map_err(|refusal| refusal.error())
-    }
-
-    /// What a stream of this broker is like. What else its owner has set stays, its limits above all.
-    fn shape(&self, config: &mut Value, rules: &Rules) {
-        config["subjects"] = json!([self.names.all(&self.namespace)]);
-        config["allow_direct"] = true.into();
-        config["allow_rollup_hdrs"] = true.into();
-        config["allow_msg_ttl"] = true.into();
-        config["deny_purge"] = false.into();
-        config["deny_delete"] = false.into();
-        // A stream that is full refuses; it drops nobody's messages.
-        config["discard"] = "new".into();
-        config["duplicate_window"] = (rules.dedupe_ms.max(WINDOW_MIN_MS) * NANOS).into();
-        config["republish"] =
-            json!({ "src": self.names.channels(&self.namespace), "dest": self.names.lives(&self.namespace) });
-        let wants = rules.retain.messages.saturating_add(SPARE);
-        let has = per_channel(config);
-        // Compaction keeps its own count. A channel created by name may need more than the others.
-        config["max_msgs_per_subject"] = if rules.compact {
-            json!(-1)
-        } else if has == u64::MAX {
-            json!(wants)
-        } else {
-            json!(has.max(wants))
-        };
     }
 }
 
@@ -331,12 +295,4 @@ fn number(hash: &str) -> u64 {
         (number ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3)
     });
     folded.max(1)
-}
-
-fn losses(config: &Value) -> u64 {
-    config["metadata"][LOSSES].as_str().and_then(|text| text.parse().ok()).unwrap_or(0)
-}
-
-fn per_channel(config: &Value) -> u64 {
-    config["max_msgs_per_subject"].as_u64().filter(|most| *most > 0).unwrap_or(u64::MAX)
 }
