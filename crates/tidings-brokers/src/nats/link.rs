@@ -11,7 +11,7 @@ use parking_lot::Mutex;
 use tidings_core::broker::BrokerError;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
-use tokio::time::sleep;
+use tokio::time::{Instant, sleep};
 
 use super::options::{Login, Options};
 use super::version;
@@ -22,7 +22,7 @@ pub(super) struct Link {
     client: OnceLock<Client>,
     trouble: Mutex<String>,
     /// Why the server does not take what it is given, though it answers.
-    full: Mutex<Option<String>>,
+    full: Mutex<Option<(Instant, String)>>,
     /// Counts the times that something may have been missed.
     cuts: watch::Sender<u64>,
     /// Counts the connections that were lost, so that nobody waits for an answer of one.
@@ -44,6 +44,8 @@ pub(super) enum Failure {
 pub(super) const ANSWER_MAX: Duration = Duration::from_secs(8);
 /// Messages that wait in a subscription; one that is further behind reads the log instead.
 pub(super) const WAITING_MAX: usize = 2_048;
+/// How long a refusal is a reason not to be ready.
+const FULL_FOR: Duration = Duration::from_secs(10);
 const CONNECT_MAX: Duration = Duration::from_secs(5);
 const CONNECT_EVERY: Duration = Duration::from_millis(500);
 /// A connection is dead after two that have no answer.
@@ -177,14 +179,15 @@ impl Link {
     /// Remembers that the server takes nothing more, or that it does again.
     pub(super) fn is_full(&self, why: Option<&str>) {
         let mut full = self.full.lock();
-        if full.as_deref() != why {
-            *full = why.map(str::to_owned);
+        if why.is_some() || full.is_some() {
+            *full = why.map(|why| (Instant::now(), why.to_owned()));
         }
     }
 
-    /// Why the server takes nothing more, if so.
+    /// Why the server takes nothing more, if it said so lately: who never asks again learns nothing.
     pub(super) fn full(&self) -> Option<String> {
-        self.full.lock().clone()
+        let full = self.full.lock();
+        full.as_ref().filter(|(said, _)| said.elapsed() < FULL_FOR).map(|(_, why)| why.clone())
     }
 
     fn saw(&self, event: &Event) {
