@@ -2,4 +2,5 @@
 //! [`tidings_core::broker`].
 
 pub mod disk;
+pub mod nats;
 pub mod redis;

@@ -3,4 +3,5 @@
 #![allow(clippy::unwrap_used, clippy::print_stdout, reason = "a test that cannot go on ends there")]
 
 mod disk;
+mod nats;
 mod redis;

@@ -103,6 +103,11 @@ fn promise(broker: &BrokerConfig) -> String {
             servers(broker),
             broker.prefix()
         ),
+        BrokerKind::Nats => {
+            "messages live in NATS JetStream, shared by all nodes that use it; a restart of a node loses nothing, \
+             and cursors go on"
+                .to_owned()
+        }
         _ => format!(
             "messages live in this process, up to {} in all; a restart forgets them, and readers are told so by a gap",
             broker.memory_bytes
@@ -131,15 +136,21 @@ fn stored(broker: &BrokerConfig) -> String {
             "with the operating system, and on disk within {time}: a crash of the node loses nothing, a power \
              failure what was answered in that time"
         ),
-        (BrokerKind::Redis, _) if broker.replicas > 0 => format!(
+        (BrokerKind::Redis, _) if broker.replicas.is_some_and(|replicas| replicas > 0) => format!(
             "in the Redis primary and in {} of its replicas: the loss of the primary loses nothing, where one of \
              those takes its place",
-            broker.replicas
+            broker.replicas.unwrap_or(0)
         ),
         (BrokerKind::Redis, _) => {
             "in the Redis primary: its restart loses what it had not on disk, a failover what the replica had not"
                 .to_owned()
         }
+        (BrokerKind::Nats, _) => match broker.replicas.unwrap_or(1) {
+            1 => "in a stream of one NATS server: its crash loses nothing, a power failure what its sync_interval \
+                  leaves open (2 minutes, unless it is set to always)"
+                .to_owned(),
+            replicas => format!("in a stream on most of {replicas} NATS servers"),
+        },
         _ => "stored in the memory of this node, for as long as it runs and keeps it".to_owned(),
     }
 }

@@ -34,7 +34,8 @@ pub struct BrokerConfig {
     /// The server of `kind = "redis"`: `redis://HOST:6379`, or `rediss://` for TLS, and
     /// `redis://USER:PASSWORD@HOST:6379/0` if need be. Several, with commas between them, are a primary
     /// and its replicas, of which the node finds the primary, or some servers of a cluster, of which it
-    /// finds the others. `kind = "nats"` is not in this version yet.
+    /// finds the others. That of `kind = "nats"`: `nats://HOST:4222`, or `tls://`, with a user and password or
+    /// a token where it wants them, and with commas between the servers of a cluster.
     #[schemars(extend("x-default" = "`redis://127.0.0.1:6379` with `kind = \"redis\"`"))]
     pub url: Option<Secret>,
 
@@ -42,23 +43,29 @@ pub struct BrokerConfig {
     /// `TIDINGS_BROKER__PASSWORD`.
     pub password: Option<Secret>,
 
-    /// What all keys of `kind = "redis"` begin with, so that others can use the same server. Nodes with
-    /// the same prefix have the same channels. No braces.
-    #[schemars(extend("x-default" = "`\"tidings:\"` with `kind = \"redis\"`"))]
+    /// A file of credentials for `kind = "nats"`, as `nsc generate creds` makes it.
+    pub credentials: Option<String>,
+
+    /// What all keys of `kind = "redis"` begin with (no braces), or the streams and subjects of
+    /// `kind = "nats"` (1 to 32 letters and digits), so that others can use the same server. Nodes with
+    /// the same prefix have the same channels.
+    #[schemars(extend("x-default" = "`\"tidings:\"` with `kind = \"redis\"`, `\"tidings\"` with `kind = \"nats\"`"))]
     pub prefix: Option<String>,
 
     /// How many replicas of `kind = "redis"` must have a message before it is acknowledged, and before
     /// readers get it. With 0 a failover may lose what was acknowledged just before it, and readers are
-    /// told so by a gap. The same on all nodes.
+    /// told so by a gap. The same on all nodes. With `kind = "nats"`: on how many servers of its cluster
+    /// a stream is kept that a node makes, 1, 3 or 5; one that is there stays as it is (`nats stream edit`).
+    #[schemars(extend("x-default" = "`0` with `kind = \"redis\"`, `1` with `kind = \"nats\"`"))]
     #[schemars(range(max = 16))]
-    pub replicas: u32,
+    pub replicas: Option<u32>,
 
     /// How long `replicas` are waited for. After that a publisher is told that it is not known whether
     /// its message is stored.
     #[schemars(extend("x-bounds" = ["10ms", "5s"]))]
     pub wait_timeout: Period,
 
-    /// A PEM file with the certificates of those who may sign that of a `rediss://` server. A path
+    /// A PEM file with the certificates of those who may sign that of a `rediss://` or `tls://` server. A path
     /// begins at the folder that the node is started in.
     #[schemars(extend("x-default" = "the system's certificates"))]
     pub ca: Option<String>,
@@ -78,7 +85,7 @@ pub enum BrokerKind {
     /// Redis 7 or newer, or Valkey, or a cluster of them: several nodes. What a restart of the server or a
     /// failover keeps is as the server is set up; what is lost is told by a gap `epoch`.
     Redis,
-    /// NATS JetStream. Not in this version yet.
+    /// NATS JetStream: several nodes that share their channels.
     Nats,
     /// Kafka. Not in this version yet.
     Kafka,
@@ -167,8 +174,9 @@ impl Default for BrokerConfig {
             fsync_every: Period::secs(0),
             url: None,
             password: None,
+            credentials: None,
             prefix: None,
-            replicas: 0,
+            replicas: None,
             wait_timeout: Period::secs(1),
             ca: None,
             brokers: None,

@@ -88,16 +88,12 @@ fn broker(broker: &BrokerConfig) -> Result<(), Found> {
     if broker.brokers.is_some() && broker.kind != BrokerKind::Kafka {
         return Err(misplaced("brokers", "\"kafka\""));
     }
-    let of_redis = [
-        ("password", broker.password.is_some()),
-        ("prefix", broker.prefix.is_some()),
-        ("replicas", broker.replicas > 0),
-        ("ca", broker.ca.is_some()),
-    ];
-    if let Some((key, _)) = of_redis.iter().find(|(_, is_set)| *is_set && broker.kind != BrokerKind::Redis) {
-        return Err(misplaced(key, "\"redis\""));
+    for (keys, kinds, words) in own_keys(broker) {
+        if let Some((key, _)) = keys.iter().find(|(_, is_set)| *is_set && !kinds.contains(&broker.kind)) {
+            return Err(misplaced(key, words));
+        }
     }
-    if broker.prefix().contains(['{', '}']) {
+    if broker.kind == BrokerKind::Redis && broker.prefix().contains(['{', '}']) {
         let advice = "choose one without braces, such as \"tidings:\"";
         return Err(found(
             &["broker", "prefix"],
@@ -105,9 +101,55 @@ fn broker(broker: &BrokerConfig) -> Result<(), Found> {
             advice,
         ));
     }
-    if !matches!(broker.kind, BrokerKind::Memory | BrokerKind::Disk | BrokerKind::Redis) {
+    if broker.kind == BrokerKind::Kafka {
         let what = format!("is \"{}\", which is not in this version yet", broker.kind.as_str());
-        return Err(found(&["broker", "kind"], what, "use kind = \"disk\", \"redis\" or \"memory\""));
+        return Err(found(
+            &["broker", "kind"],
+            what,
+            "use kind = \"disk\", \"redis\", \"nats\" or \"memory\"",
+        ));
+    }
+    if broker.kind == BrokerKind::Nats { nats(broker) } else { Ok(()) }
+}
+
+/// Keys of one kind of broker or two, with whether they are set.
+type OwnKeys<'a> = (Vec<(&'a str, bool)>, &'a [BrokerKind], &'a str);
+
+fn own_keys(broker: &BrokerConfig) -> [OwnKeys<'_>; 3] {
+    let shared = vec![
+        ("prefix", broker.prefix.is_some()),
+        ("replicas", broker.replicas.is_some()),
+        ("ca", broker.ca.is_some()),
+    ];
+    [
+        (vec![("password", broker.password.is_some())], &[BrokerKind::Redis], "\"redis\""),
+        (vec![("credentials", broker.credentials.is_some())], &[BrokerKind::Nats], "\"nats\""),
+        (shared, &[BrokerKind::Redis, BrokerKind::Nats], "\"redis\" or \"nats\""),
+    ]
+}
+
+/// What `kind = "nats"` needs.
+fn nats(broker: &BrokerConfig) -> Result<(), Found> {
+    let advice = "write it as url = \"nats://host:4222\" or url = \"tls://host:4222\"";
+    let Some(url) = &broker.url else {
+        return Err(found(&["broker", "url"], "is missing, and kind = \"nats\" needs a server", advice));
+    };
+    let is_server = |text: &str| {
+        Url::parse(text.trim())
+            .is_ok_and(|url| matches!(url.scheme(), "nats" | "tls") && url.host().is_some())
+    };
+    if !url.expose().split(',').all(is_server) {
+        return Err(found(&["broker", "url"], "is no URL of a NATS server", advice));
+    }
+    let is_name = |prefix: &String| {
+        (1..=32).contains(&prefix.len()) && prefix.bytes().all(|byte| byte.is_ascii_alphanumeric())
+    };
+    if broker.prefix.as_ref().is_some_and(|prefix| !is_name(prefix)) {
+        let what = "is not made of 1 to 32 letters and digits";
+        return Err(found(&["broker", "prefix"], what, "shorten it, or leave it out for \"tidings\""));
+    }
+    if broker.replicas.is_some_and(|replicas| !matches!(replicas, 1 | 3 | 5)) {
+        return Err(found(&["broker", "replicas"], "is not 1, 3 or 5", "with one NATS server it is 1"));
     }
     Ok(())
 }

@@ -23,13 +23,14 @@ use std::time::Duration;
 
 use anyhow::Context;
 use tidings_brokers::disk::{self, Disk, Sync};
+use tidings_brokers::nats::{self, Nats};
 use tidings_brokers::redis::{self, Redis};
 use tidings_core::broker::{Broker, Memory, MemoryLimits};
 use tidings_core::{Clock, Hub, Metrics, Parts};
 use tidings_doors::Entrance;
 use tokio::sync::watch;
 
-use crate::config::{BrokerKind, Changes, Config, Secret, count};
+use crate::config::{BrokerConfig, BrokerKind, Changes, Config, Secret, count};
 
 use admission::Admission;
 use certificates::Certificates;
@@ -170,6 +171,9 @@ fn broker(config: &Config, clock: &Clock) -> anyhow::Result<Arc<dyn Broker>> {
     if config.broker.kind == BrokerKind::Redis {
         return Ok(Arc::new(Redis::start(&redis(config)?)?));
     }
+    if config.broker.kind == BrokerKind::Nats {
+        return nats(&config.broker, clock);
+    }
     let limits = MemoryLimits {
         bytes: count(config.broker.memory_bytes.0),
         idempotency_keys: count(config.limits.idempotency_keys),
@@ -185,9 +189,21 @@ fn redis(config: &Config) -> anyhow::Result<redis::Options> {
         password: broker.password.as_ref().map(|password| Secret::expose(password).to_owned()),
         ca: broker.ca.as_ref().map(read).transpose()?,
         prefix: broker.prefix().to_owned(),
-        replicas: broker.replicas,
+        replicas: broker.replicas.unwrap_or(0),
         wait_timeout: *broker.wait_timeout,
     })
+}
+
+fn nats(broker: &BrokerConfig, clock: &Clock) -> anyhow::Result<Arc<dyn Broker>> {
+    let mut options = nats::Options::new(broker.url.as_ref().map_or("", |url| url.expose()));
+    options.credentials = broker.credentials.as_ref().map(Into::into);
+    options.ca = broker.ca.as_ref().map(Into::into);
+    options.replicas =
+        broker.replicas.and_then(|replicas| u8::try_from(replicas).ok()).unwrap_or(options.replicas);
+    if let Some(prefix) = &broker.prefix {
+        options.prefix.clone_from(prefix);
+    }
+    Ok(Arc::new(Nats::open(clock.clone(), &options)?))
 }
 
 fn random() -> anyhow::Result<u64> {

@@ -14,6 +14,7 @@ mod fault;
 mod heard;
 mod judge;
 mod ledger;
+mod nats;
 mod node;
 mod plan;
 mod proxy;
@@ -38,7 +39,7 @@ use super::progress::Progress;
 use super::target::Target;
 use crate::client::Transport;
 use fault::Fault;
-use node::Broker;
+use node::{Broker, Kept};
 use plan::Plan;
 use report::Report;
 use spoil::Break;
@@ -71,6 +72,9 @@ pub struct Args {
     /// The server of `--broker redis`, as `redis://HOST:PORT` [default: one is started for the run].
     #[arg(long, value_name = "URL", env = "TIDINGS_REDIS", hide_env_values = true, conflicts_with = "url")]
     redis: Option<String>,
+    /// The server that `--broker nats` starts for the run.
+    #[arg(long, value_name = "PATH", default_value = "nats-server")]
+    nats_server: PathBuf,
     /// The faults [default: all; with --url those that are not of the node].
     #[arg(long, value_enum, value_delimiter = ',', value_name = "FAULT,…")]
     faults: Option<Vec<Fault>>,
@@ -171,7 +175,12 @@ impl Args {
 
     fn place(&self) -> anyhow::Result<(Option<Broker>, Place)> {
         let Some(url) = &self.url else {
-            return Ok((Some(self.broker), Place::Own(self.broker, self.redis.clone())));
+            let kept = Kept {
+                broker: self.broker,
+                redis: self.redis.clone(),
+                nats_server: self.nats_server.clone(),
+            };
+            return Ok((Some(self.broker), Place::Own(kept)));
         };
         let target = Target { url: url.clone(), token: self.token.clone(), ca: self.ca.clone() };
         let namespaces = match self.namespace.is_empty() {

@@ -15,10 +15,10 @@ use tokio::net::TcpStream;
 use tokio::time::{Instant, sleep, timeout};
 use url::Url;
 
+use super::nats::NatsServer;
+use super::redis::RedisServer;
 use crate::cli::Failure;
 use crate::client::{Endpoint, generated_id};
-
-use super::redis::RedisServer;
 
 /// A node that does not answer so long after its start will not.
 const START_MAX: Duration = Duration::from_secs(20);
@@ -42,6 +42,19 @@ pub enum Broker {
     Disk,
     /// A Redis server of its own, or that of --redis. A new start of the node forgets nothing
     Redis,
+    /// A NATS server of the run. A new start forgets nothing
+    Nats,
+}
+
+/// What keeps the messages of a run.
+#[derive(Debug)]
+pub struct Kept {
+    /// The kind.
+    pub broker: Broker,
+    /// The Redis server to use, if one is given.
+    pub redis: Option<String>,
+    /// The program of a NATS server.
+    pub nats_server: PathBuf,
 }
 
 /// A node that runs, or is about to run again. It is killed, and its folder removed, when this is dropped.
@@ -53,6 +66,7 @@ pub struct Node {
     key: String,
     /// What keeps the messages, where that is started for the run as well.
     redis: Option<RedisServer>,
+    nats: Option<NatsServer>,
 }
 
 impl Node {
@@ -64,28 +78,36 @@ impl Node {
     /// # Errors
     ///
     /// What the node itself says, if it does not start.
-    pub async fn new(broker: Broker, redis: Option<&str>) -> anyhow::Result<Self> {
+    pub async fn new(kept: &Kept) -> anyhow::Result<Self> {
         let id = generated_id()?;
         let folder = std::env::temp_dir().join(format!("tidings-verify-{id}"));
         DirBuilder::new().mode(0o700).create(&folder)?;
         let address = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?.local_addr()?;
         let key = format!("sk_verify_{id}");
-        let mut node = Self { process: None, address, folder, key, redis: None };
-        if broker == Broker::Redis && redis.is_none() {
-            node.redis = Some(RedisServer::start(&node.folder).await?);
-        }
-        let url = redis.map(str::to_owned).or_else(|| node.redis.as_ref().map(RedisServer::url));
-        let broker = match broker {
-            Broker::Memory => "kind = \"memory\"".to_owned(),
-            Broker::Disk => "kind = \"disk\"\npath = \"state\"".to_owned(),
-            Broker::Redis => {
-                let url = toml::Value::String(url.unwrap_or_default());
-                format!("kind = \"redis\"\nprefix = \"verify-{id}:\"\nurl = {url}")
-            }
-        };
+        let mut node = Self { process: None, address, folder, key, redis: None, nats: None };
+        let broker = node.start_broker(kept, &id).await?;
         fs::write(node.folder.join("tidings.toml"), node.configuration(&broker))?;
         node.start().await?;
         Ok(node)
+    }
+
+    /// Starts what keeps the messages, if it is a process of its own. Gives it as `[broker]` names it.
+    async fn start_broker(&mut self, kept: &Kept, id: &str) -> anyhow::Result<String> {
+        Ok(match kept.broker {
+            Broker::Memory => "kind = \"memory\"".to_owned(),
+            Broker::Disk => "kind = \"disk\"\npath = \"state\"".to_owned(),
+            Broker::Redis => {
+                let url = match &kept.redis {
+                    Some(url) => url.clone(),
+                    None => self.redis.insert(RedisServer::start(&self.folder).await?).url(),
+                };
+                let url = toml::Value::String(url);
+                format!("kind = \"redis\"\nprefix = \"verify-{id}:\"\nurl = {url}")
+            }
+            Broker::Nats => {
+                self.nats.insert(NatsServer::start(&kept.nats_server, &self.folder)?).configuration()
+            }
+        })
     }
 
     /// As whom a run asks it.
@@ -243,6 +265,8 @@ impl Drop for Node {
     fn drop(&mut self) {
         // It may have ended already; either way there is nothing more to do about it.
         let _ = self.kill();
+        self.redis = None;
+        self.nats = None;
         let _ = fs::remove_dir_all(&self.folder);
     }
 }

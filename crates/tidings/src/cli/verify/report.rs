@@ -134,6 +134,7 @@ impl Report {
             Broker::Memory => "a node of its own, in memory",
             Broker::Disk => "a node of its own, on disk",
             Broker::Redis => "a node of its own, on Redis",
+            Broker::Nats => "a node of its own, on a NATS server of its own",
         });
         anstream::println!("{broker}; {} s of faults, --seed {}", self.seconds, self.seed);
         let faults: Vec<_> = self.faults.iter().map(|(name, count)| format!("{count} {name}")).collect();

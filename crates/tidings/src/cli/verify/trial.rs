@@ -9,7 +9,7 @@ use tokio::time::{Instant, sleep};
 
 use super::judge::Lives;
 use super::ledger::Ledger;
-use super::node::{Broker, Node};
+use super::node::{Broker, Kept, Node};
 use super::plan::Plan;
 use super::proxy::{Condition, Path, Upstream};
 use super::publisher::Publisher;
@@ -27,8 +27,8 @@ const LOOK: Duration = Duration::from_millis(100);
 /// Where the channels are.
 #[derive(Debug)]
 pub enum Place {
-    /// On a node that is started for the run, and the Redis server for it, if one is given.
-    Own(Broker, Option<String>),
+    /// On a node that is started for the run.
+    Own(Kept),
     /// On a node that runs: these namespaces of it.
     Found { endpoint: Box<Endpoint>, namespaces: Vec<String> },
 }
@@ -84,8 +84,9 @@ struct Cast {
 pub async fn run(plan: &Plan, place: Place, progress: &mut Progress) -> anyhow::Result<Findings> {
     let run = generated_id()?;
     let (mut node, endpoint, names, mut lives) = match place {
-        Place::Own(broker, redis) => {
-            let node = Node::new(broker, redis.as_deref()).await?;
+        Place::Own(kept) => {
+            let broker = kept.broker;
+            let node = Node::new(&kept).await?;
             let endpoint = node.endpoint()?;
             let names = Node::CHANNELS.map(str::to_owned).to_vec();
             let lives = Lives { forgets: broker == Broker::Memory, ..Lives::default() };

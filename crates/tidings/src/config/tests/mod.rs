@@ -207,11 +207,9 @@ fn types_and_bounds_are_named_with_their_place() {
 
 #[test]
 fn brokers_and_keys_to_come_are_known_names() {
-    for kind in ["nats", "kafka"] {
-        let error = load(&format!("[broker]\nkind = \"{kind}\""), &[]).unwrap_err();
-        assert!(error.sentence().contains("not in this version yet"), "{error}");
-        assert_eq!(error.advice(), "use kind = \"disk\", \"redis\" or \"memory\"");
-    }
+    let error = load("[broker]\nkind = \"kafka\"", &[]).unwrap_err();
+    assert!(error.sentence().contains("not in this version yet"), "{error}");
+    assert_eq!(error.advice(), "use kind = \"disk\", \"redis\", \"nats\" or \"memory\"");
     assert!(
         refused("[broker]\npath = \"data\"")
             .contains("`path` in [broker] (tidings.toml:2:1) is for kind = \"disk\"")
@@ -231,6 +229,29 @@ fn brokers_and_keys_to_come_are_known_names() {
         (redis.broker.urls(), redis.broker.prefix()),
         (vec!["redis://a:1".into(), "redis://b:2".into()], "tidings:")
     );
+}
+
+#[test]
+fn a_nats_server_is_named_by_its_url_which_is_never_printed() {
+    let nats = |more: &str| format!("[broker]\nkind = \"nats\"\n{more}\n{ORDERS}");
+    assert!(refused(&nats("")).contains("needs a server"));
+    for url in ["redis://:hunter2@h", "hunter2", "nats://a,http://hunter2", ""] {
+        let sentence = refused(&nats(&format!("url = \"{url}\"")));
+        assert!(
+            sentence.contains("is no URL of a NATS server") && !sentence.contains("hunter2"),
+            "{sentence}"
+        );
+    }
+    let url = "url = \"nats://u:hunter2@a:4222, tls://b\"";
+    let broker = load(&nats(&format!("{url}\nprefix = \"two\"\nreplicas = 3")), &[]).unwrap().config.broker;
+    assert_eq!((broker.kind, broker.replicas), (BrokerKind::Nats, Some(3)));
+    assert!(!format!("{broker:?}").contains("hunter2"));
+    for (more, words) in [("prefix = \"a.b\"", "letters and digits"), ("replicas = 4", "is not 1, 3 or 5")] {
+        assert!(refused(&nats(&format!("{url}\n{more}"))).contains(words), "{more}");
+    }
+    for more in ["credentials = \"x\"", "ca = \"x\"", "prefix = \"x\"", "replicas = 3"] {
+        assert!(refused(&format!("[broker]\n{more}")).contains("\"nats\""), "{more}");
+    }
 }
 
 #[test]

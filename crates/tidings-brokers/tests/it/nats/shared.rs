@@ -1,0 +1,89 @@
+//! Two brokers of one server, as two nodes have them.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures_util::StreamExt;
+use tidings_core::broker::Broker;
+use tidings_core::log::Start;
+use tokio::time::{Instant, timeout};
+
+use super::server::{RULES, Server, all, append, channel, draft, find, free_port, once};
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn two_nodes_have_one_order_and_share_their_keys() {
+    let Some(server) = Server::start() else { return };
+    let nodes = [Arc::new(server.ready().await), Arc::new(server.ready().await)];
+    let mut tails = Vec::new();
+    for node in &nodes {
+        tails.push(node.follow(&channel("a"), &RULES).await.unwrap());
+    }
+    let writers: Vec<_> = (0..6)
+        .map(|writer| {
+            let node = nodes[writer % 2].clone();
+            tokio::spawn(async move {
+                let mut stored = Vec::new();
+                for n in 0..40 {
+                    // Every key is sent by one writer of each node.
+                    let text = format!("{}.{n}", writer / 2);
+                    stored
+                        .push(node.append(&channel("a"), vec![once(&text)], &RULES).await.unwrap().remove(0));
+                }
+                stored
+            })
+        })
+        .collect();
+    let mut stored = Vec::new();
+    for writer in writers {
+        stored.push(writer.await.unwrap());
+    }
+    for (one, other) in [(0, 1), (2, 3), (4, 5)] {
+        for (one, other) in stored[one].iter().zip(&stored[other]) {
+            assert_eq!(one.position, other.position, "the same place on both nodes");
+            assert!(one.duplicate != other.duplicate, "stored once: {one:?} {other:?}");
+        }
+    }
+    let order = all(&nodes[0], "a").await;
+    assert_eq!(order.len(), 120);
+    assert_eq!(order, all(&nodes[1], "a").await);
+    for tail in &mut tails {
+        let mut heard = Vec::new();
+        while heard.len() < 120 {
+            let batch = timeout(Duration::from_secs(10), tail.items.next()).await.unwrap().unwrap();
+            heard.extend(batch.iter().map(|message| message.id.to_string()));
+        }
+        assert_eq!(heard, order);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_server_sends_what_is_followed_and_nothing_else() {
+    let port = free_port();
+    let watched = format!("jetstream {{ store_dir: STORE }}\nhttp: 127.0.0.1:{port}");
+    let Some(server) = Server::with(&watched) else { return };
+    let broker = server.ready().await;
+    append(&broker, "a", draft("1")).await.unwrap();
+    let tail = broker.follow(&channel("a"), &RULES).await.unwrap();
+    let subscribed = || {
+        use std::io::{Read, Write};
+        let mut socket = std::net::TcpStream::connect(("127.0.0.1", port)).unwrap();
+        write!(socket, "GET /connz?subs=1 HTTP/1.0\r\n\r\n").unwrap();
+        let mut said = String::new();
+        socket.read_to_string(&mut said).unwrap();
+        said.matches("tidings.live.").count()
+    };
+    assert_eq!(subscribed(), 1);
+    drop(tail);
+    // Reading and writing need no subscription.
+    append(&broker, "a", draft("2")).await.unwrap();
+    assert_eq!(all(&broker, "a").await, ["1", "2"]);
+    let began = Instant::now();
+    while subscribed() > 0 {
+        assert!(began.elapsed() < Duration::from_secs(5), "its interest does not end");
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    let info = server.client().await.request("$JS.API.STREAM.INFO.tidings_default", "".into()).await.unwrap();
+    let info: serde_json::Value = serde_json::from_slice(&info.payload).unwrap();
+    assert_eq!(info["state"]["consumer_count"], 0);
+    assert_eq!(find(&broker, "a", Start::Earliest).await.gap, None);
+}
