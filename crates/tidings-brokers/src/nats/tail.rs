@@ -29,6 +29,7 @@ struct Follower {
     said: Subscriber,
     cuts: watch::Receiver<u64>,
     cuts_before: u64,
+    drops: watch::Receiver<u64>,
     from: Position,
     /// The newest record that was seen.
     seq: u64,
@@ -45,6 +46,7 @@ const FIRST_LOOK: Duration = Duration::from_secs(1);
 /// How long a message may be missing unnoticed, and up to how much longer, so that not all look at once.
 const LOOK_EVERY: Duration = Duration::from_secs(60);
 const LOOK_LATER: u64 = 15_000;
+const SOON: Duration = Duration::from_millis(100);
 /// What is on its way comes within it.
 const ON_ITS_WAY: Duration = Duration::from_secs(1);
 
@@ -53,6 +55,7 @@ impl Log<'_> {
     pub(super) async fn follow(&self, shared: &Arc<Shared>) -> Result<Tail, BrokerError> {
         let cuts = self.link().cuts();
         let cuts_before = *cuts.borrow();
+        let drops = self.link().drops();
         let client = self.link().client().map_err(BrokerError::Unavailable)?;
         let said = timeout(ANSWER_MAX, client.subscribe(self.names().live(self.channel))).await;
         let stuck = |_late| BrokerError::Unavailable("the connection takes nothing".into());
@@ -67,6 +70,7 @@ impl Log<'_> {
             said,
             cuts,
             cuts_before,
+            drops,
             from,
             seq: state.seq,
             life: state.life,
@@ -91,6 +95,10 @@ impl Follower {
             let said = tokio::select! {
                 said = self.said.next() => said?,
                 _ = self.cuts.changed() => return None,
+                _ = self.drops.changed() => {
+                    self.look_at = self.look_at.min(self.soon());
+                    continue;
+                }
                 () = sleep_until(self.look_at) => match self.look().await? {
                     Some(said) => said,
                     None => continue,
@@ -144,6 +152,11 @@ impl Follower {
             }
             Body::Note => None,
         }
+    }
+
+    /// Where messages of somebody were dropped. Not all look at once.
+    fn soon(&self) -> Instant {
+        Instant::now() + SOON + Duration::from_millis(self.channel.tag() % 500)
     }
 
     fn later(&self) -> Instant {
