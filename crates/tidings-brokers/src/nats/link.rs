@@ -240,6 +240,8 @@ fn refused(kind: ConnectErrorKind, why: &str) -> String {
         ConnectErrorKind::Tls => {
             format!("TLS fails ({why}); check broker.ca, and that the certificate is for the name in broker.url")
         }
+        // A certificate that is not accepted comes as an error of the socket.
+        _ if why.contains("certificate") => refused(ConnectErrorKind::Tls, why),
         ConnectErrorKind::ServerParse => format!("broker.url is no URL of a NATS server ({why})"),
         _ => format!("the server cannot be reached ({why}); check broker.url, and that it runs"),
     }

@@ -36,6 +36,8 @@ struct Follower {
     life: u64,
     /// When it looks at the log itself.
     look_at: Instant,
+    /// Whether something may be missing at the end, which no later message would show.
+    is_doubtful: bool,
     has_ended: bool,
 }
 
@@ -75,6 +77,7 @@ impl Log<'_> {
             seq: state.seq,
             life: state.life,
             look_at: Instant::now() + FIRST_LOOK,
+            is_doubtful: true,
             has_ended: false,
         };
         let items = stream::unfold(follower, |mut follower| async move {
@@ -96,6 +99,7 @@ impl Follower {
                 said = self.said.next() => said?,
                 _ = self.cuts.changed() => return None,
                 _ = self.drops.changed() => {
+                    self.is_doubtful = true;
                     self.look_at = self.look_at.min(self.soon());
                     continue;
                 }
@@ -142,7 +146,9 @@ impl Follower {
             return None;
         }
         self.seq = record.seq;
-        self.look_at = self.later();
+        if !self.is_doubtful {
+            self.look_at = self.later();
+        }
         let epoch = self.from.epoch;
         match record.body {
             Body::Message(_) => record.message(&self.channel, epoch).map(Arc::new),
@@ -171,10 +177,12 @@ impl Follower {
         if state.life != self.life || log.epoch(&state) != self.from.epoch {
             return None;
         }
-        self.look_at = self.later();
-        if state.seq <= self.seq {
+        self.is_doubtful = state.seq > self.seq;
+        if !self.is_doubtful {
+            self.look_at = self.later();
             return Some(None);
         }
+        self.look_at = self.soon();
         // It is on its way, or it is lost.
         timeout(ON_ITS_WAY, self.said.next()).await.ok()?.map(Some)
     }
