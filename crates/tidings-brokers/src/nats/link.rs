@@ -224,7 +224,7 @@ impl Link {
             why if why.to_lowercase().contains("authorization violation") => {
                 refused(ConnectErrorKind::AuthorizationViolation, why)
             }
-            why => format!("the server cannot be reached ({why}); check broker.url, and that it runs"),
+            why => refused(ConnectErrorKind::Io, why),
         };
     }
 }
