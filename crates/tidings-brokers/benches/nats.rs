@@ -48,8 +48,8 @@ async fn main() {
     let url = url.unwrap_or_else(|| "nats://127.0.0.1:4222".into());
     let raw = async_nats::connect(&url).await.unwrap();
     let reader = async_nats::connect(&url).await.unwrap();
-    let config = r#"{"name":"bench_raw","subjects":["bench.log.>"],"storage":"file","num_replicas":1,
-        "allow_direct":true,"discard":"new","republish":{"src":"bench.log.>","dest":"bench.live.>"}}"#;
+    let config = r#"{"name":"bench_raw","subjects":["raw.log.>"],"storage":"file","num_replicas":1,
+        "allow_direct":true,"discard":"new","republish":{"src":"raw.log.>","dest":"raw.live.>"}}"#;
     api(&raw, "STREAM.CREATE.bench_raw", config).await;
     let mut options = Options::new(url);
     options.prefix = "bench".into();
@@ -87,14 +87,14 @@ async fn api(client: &Client, what: &str, request: &str) {
 
 /// A raw client: one message after the other, each acknowledged and received.
 async fn bare(client: &Client, reader: &Client) -> Took {
-    let mut heard = reader.subscribe("bench.live.one").await.unwrap();
+    let mut heard = reader.subscribe("raw.live.one").await.unwrap();
     reader.flush().await.unwrap();
     tokio::time::sleep(Duration::from_millis(100)).await;
     let mut took = Took { stored: Vec::new(), received: Vec::new() };
     for _ in 0..MESSAGES {
         let began = Instant::now();
         let stored = async {
-            client.request("bench.log.one", Bytes::from_static(&[7; BYTES])).await.unwrap();
+            client.request("raw.log.one", Bytes::from_static(&[7; BYTES])).await.unwrap();
             began.elapsed()
         };
         let received = async {

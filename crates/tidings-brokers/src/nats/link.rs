@@ -25,6 +25,8 @@ pub(super) struct Link {
     full: Mutex<Option<(Instant, String)>>,
     /// Counts the times that something may have been missed.
     cuts: watch::Sender<u64>,
+    /// Counts the messages that the client dropped, of one subscription or another.
+    drops: watch::Sender<u64>,
     /// Counts the connections that were lost, so that nobody waits for an answer of one.
     losses: watch::Sender<u64>,
 }
@@ -59,6 +61,7 @@ impl Link {
             trouble: Mutex::new("there is no connection yet".into()),
             full: Mutex::default(),
             cuts: watch::Sender::default(),
+            drops: watch::Sender::default(),
             losses: watch::Sender::default(),
         });
         let weak = Arc::downgrade(&link);
@@ -171,6 +174,11 @@ impl Link {
         self.cuts.subscribe()
     }
 
+    /// Changes whenever the client dropped messages of some subscription.
+    pub(super) fn drops(&self) -> watch::Receiver<u64> {
+        self.drops.subscribe()
+    }
+
     /// How many connections were lost.
     pub(super) fn lost(&self) -> u64 {
         *self.losses.borrow()
@@ -202,8 +210,8 @@ impl Link {
                 tracing::info!("connected to NATS");
                 self.cut();
             }
-            // The client dropped messages of one of the subscriptions, and does not say whose.
-            Event::SlowConsumer(_) => self.cut(),
+            // It says a number of its own, and not whose they were: each looks for itself.
+            Event::SlowConsumer(_) => self.drops.send_modify(|count| *count += 1),
             Event::ServerError(error) => self.reason(&error.to_string()),
             Event::ClientError(error) => self.reason(&error.to_string()),
             Event::LameDuckMode | Event::Draining => {}
@@ -216,7 +224,7 @@ impl Link {
             why if why.to_lowercase().contains("authorization violation") => {
                 refused(ConnectErrorKind::AuthorizationViolation, why)
             }
-            why => format!("the server cannot be reached ({why}); check broker.url, and that it runs"),
+            why => refused(ConnectErrorKind::Io, why),
         };
     }
 }
@@ -232,6 +240,8 @@ fn refused(kind: ConnectErrorKind, why: &str) -> String {
         ConnectErrorKind::Tls => {
             format!("TLS fails ({why}); check broker.ca, and that the certificate is for the name in broker.url")
         }
+        // A certificate that is not accepted comes as an error of the socket.
+        _ if why.contains("certificate") => refused(ConnectErrorKind::Tls, why),
         ConnectErrorKind::ServerParse => format!("broker.url is no URL of a NATS server ({why})"),
         _ => format!("the server cannot be reached ({why}); check broker.url, and that it runs"),
     }

@@ -29,12 +29,15 @@ struct Follower {
     said: Subscriber,
     cuts: watch::Receiver<u64>,
     cuts_before: u64,
+    drops: watch::Receiver<u64>,
     from: Position,
     /// The newest record that was seen.
     seq: u64,
     life: u64,
     /// When it looks at the log itself.
     look_at: Instant,
+    /// Whether something may be missing at the end, which no later message would show.
+    is_doubtful: bool,
     has_ended: bool,
 }
 
@@ -45,6 +48,7 @@ const FIRST_LOOK: Duration = Duration::from_secs(1);
 /// How long a message may be missing unnoticed, and up to how much longer, so that not all look at once.
 const LOOK_EVERY: Duration = Duration::from_secs(60);
 const LOOK_LATER: u64 = 15_000;
+const SOON: Duration = Duration::from_millis(100);
 /// What is on its way comes within it.
 const ON_ITS_WAY: Duration = Duration::from_secs(1);
 
@@ -53,6 +57,7 @@ impl Log<'_> {
     pub(super) async fn follow(&self, shared: &Arc<Shared>) -> Result<Tail, BrokerError> {
         let cuts = self.link().cuts();
         let cuts_before = *cuts.borrow();
+        let drops = self.link().drops();
         let client = self.link().client().map_err(BrokerError::Unavailable)?;
         let said = timeout(ANSWER_MAX, client.subscribe(self.names().live(self.channel))).await;
         let stuck = |_late| BrokerError::Unavailable("the connection takes nothing".into());
@@ -67,10 +72,12 @@ impl Log<'_> {
             said,
             cuts,
             cuts_before,
+            drops,
             from,
             seq: state.seq,
             life: state.life,
             look_at: Instant::now() + FIRST_LOOK,
+            is_doubtful: true,
             has_ended: false,
         };
         let items = stream::unfold(follower, |mut follower| async move {
@@ -91,6 +98,11 @@ impl Follower {
             let said = tokio::select! {
                 said = self.said.next() => said?,
                 _ = self.cuts.changed() => return None,
+                _ = self.drops.changed() => {
+                    self.is_doubtful = true;
+                    self.look_at = self.look_at.min(self.soon());
+                    continue;
+                }
                 () = sleep_until(self.look_at) => match self.look().await? {
                     Some(said) => said,
                     None => continue,
@@ -134,7 +146,9 @@ impl Follower {
             return None;
         }
         self.seq = record.seq;
-        self.look_at = self.later();
+        if !self.is_doubtful {
+            self.look_at = self.later();
+        }
         let epoch = self.from.epoch;
         match record.body {
             Body::Message(_) => record.message(&self.channel, epoch).map(Arc::new),
@@ -144,6 +158,11 @@ impl Follower {
             }
             Body::Note => None,
         }
+    }
+
+    /// Where messages of somebody were dropped. Not all look at once.
+    fn soon(&self) -> Instant {
+        Instant::now() + SOON + Duration::from_millis(self.channel.tag() % 500)
     }
 
     fn later(&self) -> Instant {
@@ -158,10 +177,12 @@ impl Follower {
         if state.life != self.life || log.epoch(&state) != self.from.epoch {
             return None;
         }
-        self.look_at = self.later();
-        if state.seq <= self.seq {
+        self.is_doubtful = state.seq > self.seq;
+        if !self.is_doubtful {
+            self.look_at = self.later();
             return Some(None);
         }
+        self.look_at = self.soon();
         // It is on its way, or it is lost.
         timeout(ON_ITS_WAY, self.said.next()).await.ok()?.map(Some)
     }

@@ -7,3 +7,4 @@ mod losses;
 mod refusals;
 mod server;
 mod shared;
+mod tls;
