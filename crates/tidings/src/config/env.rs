@@ -177,7 +177,7 @@ fn read(
             let what = format!("is not a whole number: `{}`", shown(text));
             Err(refuse(Problem::new(what, format!("write {}", shape.expects()))))
         }
-        (Shape::List(_), _) if !trimmed.starts_with('[') => {
+        (Shape::List(_), _) if !trimmed.starts_with(['[', '{']) => {
             let items = trimmed.split(',').map(str::trim).filter(|item| !item.is_empty());
             Ok(Value::Array(items.map(|item| Value::String(item.to_owned())).collect()))
         }
@@ -189,7 +189,10 @@ fn read(
         }
         (Shape::List(_) | Shape::Table(_) | Shape::Names(_), _) => {
             let source = Source::Variable(name);
-            let value = DeValue::parse(trimmed).map_err(|error| source.syntax(&error))?;
+            // Items that are tables are a list without its brackets.
+            let is_bare = matches!(shape, Shape::List(_)) && trimmed.starts_with('{');
+            let list = if is_bare { format!("[{trimmed}]") } else { trimmed.to_owned() };
+            let value = DeValue::parse(&list).map_err(|error| source.syntax(&error))?;
             Walk::new(&source, &mut layer.places).value(&value, shape, &mut path.to_vec())
         }
         // A secret may begin or end with a space; nothing else does on purpose.

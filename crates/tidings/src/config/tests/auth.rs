@@ -25,7 +25,10 @@ fn api_keys_are_strings_or_tables() {
         Report::new(&loaded).api_keys,
         "one without a name (publish, read, administer); billing (publish)"
     );
-    // By the environment, too: as a list of strings, or as TOML.
+    // By the environment, too: as a list of strings, or as TOML; also one table without the list's brackets.
+    let bare = format!("{{ sha256 = \"{hash}\", rights = [\"read\"] }}");
+    let loaded = load(ORDERS, &[("TIDINGS_AUTH__API_KEYS", &bare)]).unwrap();
+    assert_eq!(Report::new(&loaded).api_keys, "one without a name (read)");
     let variable = format!("[{{ sha256 = \"{hash}\", rights = [\"read\"] }}, \"k\"]");
     let loaded = load(ORDERS, &[("TIDINGS_AUTH__API_KEYS", &variable)]).unwrap();
     assert_eq!(loaded.config.auth.api_keys.len(), 2);
