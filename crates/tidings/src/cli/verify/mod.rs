@@ -56,6 +56,7 @@ Examples:
   tidings verify --duration 10s --json | jq .pass
   tidings verify --faults cut,freeze --transports ws,sse --seed 42
   tidings verify --url https://tidings.example.com --token sk_… --namespace orders --namespace chat
+  tidings verify --nodes 3 --broker redis          three nodes, of which one at a time is killed, restarted, stopped
   tidings verify --break drop                      must fail: a message is dropped on the way
 
 Exits with 0 if all guarantees held. docs/verify.md says what each column means.")]
@@ -75,6 +76,9 @@ pub struct Args {
     /// The server that `--broker nats` starts for the run.
     #[arg(long, value_name = "PATH", default_value = "nats-server")]
     nats_server: PathBuf,
+    /// How many nodes it starts, which share a broker. Each connection goes to the next of them.
+    #[arg(long, default_value_t = 1, conflicts_with = "url", value_parser = clap::value_parser!(u8).range(1..=9))]
+    nodes: u8,
     /// The faults [default: all; with --url those that are not of the node].
     #[arg(long, value_enum, value_delimiter = ',', value_name = "FAULT,…")]
     faults: Option<Vec<Fault>>,
@@ -175,8 +179,16 @@ impl Args {
 
     fn place(&self) -> anyhow::Result<(Option<Broker>, Place)> {
         let Some(url) = &self.url else {
+            let nodes = usize::from(self.nodes);
+            if nodes > 1 && !self.broker.is_shared() {
+                let what = "several nodes need a broker that they can share";
+                return Err(
+                    Failure::new(what, "add --broker redis or --broker nats, or leave --nodes out").into()
+                );
+            }
             let kept = Kept {
                 broker: self.broker,
+                nodes,
                 redis: self.redis.clone(),
                 nats_server: self.nats_server.clone(),
             };

@@ -46,11 +46,13 @@ pub enum Broker {
     Nats,
 }
 
-/// What keeps the messages of a run.
+/// What a run starts: what keeps its messages, and how many nodes share that.
 #[derive(Debug)]
 pub struct Kept {
     /// The kind.
     pub broker: Broker,
+    /// Nodes; more than one only where they can share a broker.
+    pub nodes: usize,
     /// The Redis server to use, if one is given.
     pub redis: Option<String>,
     /// The program of a NATS server.
@@ -67,26 +69,55 @@ pub struct Node {
     /// What keeps the messages, where that is started for the run as well.
     redis: Option<RedisServer>,
     nats: Option<NatsServer>,
+    /// Whether the folder goes with it: the others of a run have that of the first.
+    owns_folder: bool,
+}
+
+impl Broker {
+    /// Whether several nodes can share it.
+    pub fn is_shared(self) -> bool {
+        matches!(self, Self::Redis | Self::Nats)
+    }
 }
 
 impl Node {
     /// The channels that a run has on such a node.
     pub const CHANNELS: [&str; 4] = ["kept:1", "kept:2", "brief:1", "passing:1"];
 
-    /// Starts a node.
+    /// Starts the nodes of a run, the one that keeps the folder first.
     ///
     /// # Errors
     ///
-    /// What the node itself says, if it does not start.
-    pub async fn new(kept: &Kept) -> anyhow::Result<Self> {
+    /// What a node itself says, if it does not start.
+    pub async fn all(kept: &Kept) -> anyhow::Result<Vec<Self>> {
+        let mut nodes = vec![Self::new(kept).await?];
+        while nodes.len() < kept.nodes {
+            let another = nodes[0].another().await?;
+            nodes.push(another);
+        }
+        Ok(nodes)
+    }
+
+    async fn new(kept: &Kept) -> anyhow::Result<Self> {
         let id = generated_id()?;
         let folder = std::env::temp_dir().join(format!("tidings-verify-{id}"));
         DirBuilder::new().mode(0o700).create(&folder)?;
         let address = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?.local_addr()?;
         let key = format!("sk_verify_{id}");
-        let mut node = Self { process: None, address, folder, key, redis: None, nats: None };
+        let mut node =
+            Self { process: None, address, folder, key, redis: None, nats: None, owns_folder: true };
         let broker = node.start_broker(kept, &id).await?;
         fs::write(node.folder.join("tidings.toml"), node.configuration(&broker))?;
+        node.start().await?;
+        Ok(node)
+    }
+
+    /// Starts another one, which is configured alike.
+    async fn another(&self) -> anyhow::Result<Self> {
+        let address = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?.local_addr()?;
+        let (folder, key) = (self.folder.clone(), self.key.clone());
+        let mut node =
+            Self { process: None, address, folder, key, redis: None, nats: None, owns_folder: false };
         node.start().await?;
         Ok(node)
     }
@@ -267,6 +298,8 @@ impl Drop for Node {
         let _ = self.kill();
         self.redis = None;
         self.nats = None;
-        let _ = fs::remove_dir_all(&self.folder);
+        if self.owns_folder {
+            let _ = fs::remove_dir_all(&self.folder);
+        }
     }
 }

@@ -19,6 +19,8 @@ pub struct Report {
     pub seed: u64,
     /// What kept the messages, on a node of its own.
     pub broker: Option<Broker>,
+    /// How many nodes were started for the run.
+    pub nodes: usize,
     /// For how long there were faults.
     pub seconds: f64,
     /// How often each fault happened.
@@ -109,6 +111,7 @@ impl Report {
         Self {
             seed: plan.seed,
             broker,
+            nodes: findings.nodes,
             seconds: plan.duration.as_secs_f64(),
             faults,
             published,
@@ -131,12 +134,18 @@ impl Report {
             return Ok(());
         }
         let broker = self.broker.map_or("a node that was running", |broker| match broker {
-            Broker::Memory => "a node of its own, in memory",
-            Broker::Disk => "a node of its own, on disk",
-            Broker::Redis => "a node of its own, on Redis",
-            Broker::Nats => "a node of its own, on a NATS server of its own",
+            Broker::Memory => "in memory",
+            Broker::Disk => "on disk",
+            Broker::Redis => "on Redis",
+            Broker::Nats => "on a NATS server",
         });
-        anstream::println!("{broker}; {} s of faults, --seed {}", self.seconds, self.seed);
+        let own = match self.nodes {
+            0 => "",
+            1 => "a node of its own, ",
+            _ => "nodes of its own, ",
+        };
+        let count = if self.nodes > 1 { format!("{} ", self.nodes) } else { String::new() };
+        anstream::println!("{count}{own}{broker}; {} s of faults, --seed {}", self.seconds, self.seed);
         let faults: Vec<_> = self.faults.iter().map(|(name, count)| format!("{count} {name}")).collect();
         anstream::println!("faults: {}\n", if faults.is_empty() { "none".into() } else { faults.join(", ") });
         anstream::println!("{}", table(&self.rows));

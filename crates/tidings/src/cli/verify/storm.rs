@@ -58,15 +58,23 @@ fn apply(act: &Act, condition: &mut Condition) {
     }
 }
 
-/// Makes what happens to the node happen; it runs when all is over. Notes in `lives` when it ended, in time since `began`.
+/// Makes what happens to nodes happen, to one at a time; all run when it is over. Notes in `lives` when one ended, in
+/// time since `began`.
 ///
 /// # Errors
 ///
 /// If it does not start again.
-pub async fn on_node(acts: &[Act], node: &mut Node, began: Instant, lives: &mut Lives) -> anyhow::Result<()> {
+pub async fn on_nodes(
+    acts: &[Act],
+    nodes: &mut [Node],
+    began: Instant,
+    lives: &mut Lives,
+) -> anyhow::Result<()> {
     let begun = Instant::now();
     for act in acts.iter().filter(|act| act.path.is_none()) {
         sleep_until(begun + act.at).await;
+        let which = ((act.how * nodes.len() as f64) as usize).min(nodes.len().saturating_sub(1));
+        let Some(node) = nodes.get_mut(which) else { break };
         match act.fault {
             Fault::Kill | Fault::Restart => {
                 // Noted before, since a reader may be told before it is over.

@@ -27,7 +27,7 @@ const LOOK: Duration = Duration::from_millis(100);
 /// Where the channels are.
 #[derive(Debug)]
 pub enum Place {
-    /// On a node that is started for the run.
+    /// On nodes that are started for the run.
     Own(Kept),
     /// On a node that runs: these namespaces of it.
     Found { endpoint: Box<Endpoint>, namespaces: Vec<String> },
@@ -48,6 +48,8 @@ pub struct Findings {
     pub acts: Vec<Act>,
     /// Whether all readers came to the end.
     pub is_settled: bool,
+    /// Nodes that were started for the run.
+    pub nodes: usize,
 }
 
 /// What is known of one channel.
@@ -83,31 +85,33 @@ struct Cast {
 /// publisher that is refused.
 pub async fn run(plan: &Plan, place: Place, progress: &mut Progress) -> anyhow::Result<Findings> {
     let run = generated_id()?;
-    let (mut node, endpoint, names, mut lives) = match place {
+    let (mut nodes, endpoints, names, mut lives) = match place {
         Place::Own(kept) => {
             let broker = kept.broker;
-            let node = Node::new(&kept).await?;
-            let endpoint = node.endpoint()?;
+            let nodes = Node::all(&kept).await?;
+            let endpoints = nodes.iter().map(Node::endpoint).collect::<anyhow::Result<Vec<_>>>()?;
             let names = Node::CHANNELS.map(str::to_owned).to_vec();
             let lives = Lives { forgets: broker == Broker::Memory, ..Lives::default() };
-            (Some(node), endpoint, names, Some(lives))
+            (nodes, endpoints, names, Some(lives))
         }
-        Place::Found { endpoint, namespaces } => (None, *endpoint, names(&namespaces, &run[..8]), None),
+        Place::Found { endpoint, namespaces } => {
+            (Vec::new(), vec![*endpoint], names(&namespaces, &run[..8]), None)
+        }
     };
-    let cast = Cast::gather(plan, endpoint, names).await?;
-    let acts = cast.schedule(plan, node.is_some());
+    let cast = Cast::gather(plan, endpoints, names).await?;
+    let acts = cast.schedule(plan, lives.is_some());
     let mut tasks = cast.start_readers(plan)?;
     cast.wait_for_readers(plan, progress).await?;
     cast.start_publishers(plan, &run, &mut tasks)?;
     let storming = async {
-        let on_node = async {
-            match (&mut node, &mut lives) {
-                (Some(node), Some(lives)) => storm::on_node(&acts, node, cast.began, lives).await,
-                _ => Ok(()),
+        let on_nodes = async {
+            match &mut lives {
+                Some(lives) => storm::on_nodes(&acts, &mut nodes, cast.began, lives).await,
+                None => Ok(()),
             }
         };
         let lasting = sleep(plan.duration);
-        tokio::join!(storm::on_paths(&acts, &cast.paths), on_node, lasting).1
+        tokio::join!(storm::on_paths(&acts, &cast.paths), on_nodes, lasting).1
     };
     let begun = Instant::now();
     tokio::select! {
@@ -123,7 +127,7 @@ pub async fn run(plan: &Plan, place: Place, progress: &mut Progress) -> anyhow::
     };
     progress.title("reading what is kept".into());
     tasks.shutdown().await;
-    Ok(cast.found(until, lives, acts, is_settled).await)
+    Ok(Findings { nodes: nodes.len(), ..cast.found(until, lives, acts, is_settled).await })
 }
 
 /// Two channels of each namespace. No other run has their names.
@@ -137,7 +141,8 @@ fn names(namespaces: &[String], run: &str) -> Vec<String> {
 }
 
 impl Cast {
-    async fn gather(plan: &Plan, endpoint: Endpoint, names: Vec<String>) -> anyhow::Result<Self> {
+    async fn gather(plan: &Plan, endpoints: Vec<Endpoint>, names: Vec<String>) -> anyhow::Result<Self> {
+        let endpoint = endpoints[0].clone();
         let mut durable = Vec::new();
         for name in &names {
             // A channel that says nothing is polled seldom; and who may not publish should hear so at once.
@@ -146,7 +151,7 @@ impl Cast {
         }
         let (began, ledger) = (Instant::now(), Arc::new(Ledger::new(names.len())));
         let views = plan.views(names.len());
-        let upstream = Upstream::new(endpoint.clone());
+        let upstream = Upstream::new(endpoints);
         let mut paths = Vec::new();
         for _ in &views {
             paths.push(Path::open(upstream.clone(), plan.breaks.map(Spoiler::new)).await?);
@@ -280,7 +285,7 @@ impl Cast {
         }
         let spoilt = self.paths.iter().map(Path::spoilt);
         let readers = self.readers.into_iter().zip(spoilt).collect();
-        Findings { channels, readers, ledger: self.ledger, lives, acts, is_settled }
+        Findings { channels, readers, ledger: self.ledger, lives, acts, is_settled, nodes: 0 }
     }
 }
 

@@ -22,7 +22,7 @@ async fn path() -> Path {
             });
         }
     });
-    Path::open(Upstream::new(Endpoint::new(url, None).unwrap()), None).await.unwrap()
+    Path::open(Upstream::new(vec![Endpoint::new(url, None).unwrap()]), None).await.unwrap()
 }
 
 async fn connect(path: &Path) -> TcpStream {

@@ -2,6 +2,8 @@
 
 use std::io;
 use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
@@ -13,9 +15,16 @@ use crate::client::Endpoint;
 /// How long a connection to the node may take.
 const CONNECT_MAX: Duration = Duration::from_secs(5);
 
-/// The node, as it is connected to.
+/// The nodes, as they are connected to: each connection goes to the next of them, as a balancer does it that knows
+/// nothing of sessions.
 #[derive(Debug, Clone)]
-pub struct Upstream(Endpoint);
+pub struct Upstream(Arc<Nodes>);
+
+#[derive(Debug)]
+struct Nodes {
+    all: Vec<Endpoint>,
+    next: AtomicUsize,
+}
 
 /// A connection to the node.
 #[derive(Debug)]
@@ -28,28 +37,40 @@ pub enum Stream {
 }
 
 impl Upstream {
-    /// The node of an endpoint.
-    pub fn new(endpoint: Endpoint) -> Self {
-        Self(endpoint)
+    /// The nodes of these endpoints, at least one.
+    pub fn new(all: Vec<Endpoint>) -> Self {
+        Self(Arc::new(Nodes { all, next: AtomicUsize::new(0) }))
     }
 
-    /// Connects.
+    /// Connects to the next node; to another one where that is not there.
     ///
     /// # Errors
     ///
     /// If nobody answers within 5 seconds, or over TLS, who answers is not trusted.
     pub async fn connect(&self) -> io::Result<Stream> {
         let late = |_| io::Error::from(io::ErrorKind::TimedOut);
-        tokio::time::timeout(CONNECT_MAX, self.open()).await.map_err(late)?
+        let Nodes { all, next } = &*self.0;
+        let first = next.fetch_add(1, Ordering::Relaxed);
+        let connecting = async {
+            let mut refused = io::Error::from(io::ErrorKind::NotConnected);
+            for turn in 0..all.len() {
+                match Self::open(&all[first.wrapping_add(turn) % all.len()]).await {
+                    Ok(stream) => return Ok(stream),
+                    Err(error) => refused = error,
+                }
+            }
+            Err(refused)
+        };
+        tokio::time::timeout(CONNECT_MAX, connecting).await.map_err(late)?
     }
 
-    async fn open(&self) -> io::Result<Stream> {
-        let (host, port) = self.0.authority();
+    async fn open(node: &Endpoint) -> io::Result<Stream> {
+        let (host, port) = node.authority();
         let stream = TcpStream::connect((host.trim_matches(['[', ']']), port)).await?;
         stream.set_nodelay(true)?;
         #[cfg(feature = "client-tls")]
-        if self.0.is_secure() {
-            let connector = tokio_rustls::TlsConnector::from(self.0.tls());
+        if node.is_secure() {
+            let connector = tokio_rustls::TlsConnector::from(node.tls());
             let name = rustls::pki_types::ServerName::try_from(host.trim_matches(['[', ']']).to_owned());
             let name = name.map_err(io::Error::other)?;
             return Ok(Stream::Tls(Box::new(connector.connect(name, stream).await?)));
