@@ -27,11 +27,15 @@ pub enum Fault {
     Restart,
     /// The node stands still as if its disk did: SIGSTOP, then SIGCONT (own node alone)
     Stall,
+    /// The server of Redis or NATS stands still for some seconds (own server alone)
+    BrokerStall,
+    /// `kill -9` of that server, and a new start (own server alone)
+    BrokerRestart,
 }
 
 impl Fault {
     /// Every kind.
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 11] = [
         Self::Cut,
         Self::Freeze,
         Self::Delay,
@@ -41,6 +45,8 @@ impl Fault {
         Self::Kill,
         Self::Restart,
         Self::Stall,
+        Self::BrokerStall,
+        Self::BrokerRestart,
     ];
 
     /// Whether it is the node that it happens to, and not what lies between.
@@ -48,11 +54,21 @@ impl Fault {
         matches!(self, Self::Kill | Self::Restart | Self::Stall)
     }
 
+    /// Whether it is the server of its broker that it happens to.
+    pub fn is_of_broker(self) -> bool {
+        matches!(self, Self::BrokerStall | Self::BrokerRestart)
+    }
+
+    /// Whether it happens to what a run starts itself, and not to what lies between.
+    pub fn is_own(self) -> bool {
+        self.is_of_node() || self.is_of_broker()
+    }
+
     /// Whether it means anything to what reads over this transport; `None` is a publisher.
     pub fn concerns(self, transport: Option<Transport>) -> bool {
         match self {
             Self::NoUpgrade => matches!(transport, Some(Transport::Ws | Transport::Session)),
-            fault => !fault.is_of_node(),
+            fault => !fault.is_own(),
         }
     }
 
@@ -68,6 +84,8 @@ impl Fault {
             Self::Kill => "kill",
             Self::Restart => "restart",
             Self::Stall => "stall",
+            Self::BrokerStall => "broker-stall",
+            Self::BrokerRestart => "broker-restart",
         }
     }
 }

@@ -23,6 +23,7 @@ mod reader;
 mod redis;
 mod report;
 mod schedule;
+mod server;
 mod spoil;
 mod storm;
 mod trial;
@@ -153,10 +154,11 @@ impl Args {
         let is_own = self.url.is_none();
         let faults = match &self.faults {
             Some(faults) => faults.clone(),
-            None => Fault::ALL.into_iter().filter(|fault| is_own || !fault.is_of_node()).collect(),
+            None => Fault::ALL.into_iter().filter(|fault| is_own || !fault.is_own()).collect(),
         };
-        if let Some(fault) = faults.iter().find(|fault| !is_own && fault.is_of_node()) {
-            let what = format!("`{}` happens to a node, and that of --url is not ours", fault.name());
+        if let Some(fault) = faults.iter().find(|fault| !is_own && fault.is_own()) {
+            let what =
+                format!("`{}` happens to what a run starts, and that of --url is not ours", fault.name());
             return Err(Failure::new(what, "leave it out, or leave --url out").into());
         }
         let own_silence = Duration::from_secs(if is_own { 3 } else { 20 });

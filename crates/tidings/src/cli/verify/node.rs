@@ -15,8 +15,8 @@ use tokio::net::TcpStream;
 use tokio::time::{Instant, sleep, timeout};
 use url::Url;
 
-use super::nats::NatsServer;
-use super::redis::RedisServer;
+use super::server::Server;
+use super::{nats, redis};
 use crate::cli::Failure;
 use crate::client::{Endpoint, generated_id};
 
@@ -67,8 +67,7 @@ pub struct Node {
     folder: PathBuf,
     key: String,
     /// What keeps the messages, where that is started for the run as well.
-    redis: Option<RedisServer>,
-    nats: Option<NatsServer>,
+    server: Option<Server>,
     /// Whether the folder goes with it: the others of a run have that of the first.
     owns_folder: bool,
 }
@@ -104,8 +103,7 @@ impl Node {
         DirBuilder::new().mode(0o700).create(&folder)?;
         let address = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?.local_addr()?;
         let key = format!("sk_verify_{id}");
-        let mut node =
-            Self { process: None, address, folder, key, redis: None, nats: None, owns_folder: true };
+        let mut node = Self { process: None, address, folder, key, server: None, owns_folder: true };
         let broker = node.start_broker(kept, &id).await?;
         fs::write(node.folder.join("tidings.toml"), node.configuration(&broker))?;
         node.start().await?;
@@ -116,8 +114,7 @@ impl Node {
     async fn another(&self) -> anyhow::Result<Self> {
         let address = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?.local_addr()?;
         let (folder, key) = (self.folder.clone(), self.key.clone());
-        let mut node =
-            Self { process: None, address, folder, key, redis: None, nats: None, owns_folder: false };
+        let mut node = Self { process: None, address, folder, key, server: None, owns_folder: false };
         node.start().await?;
         Ok(node)
     }
@@ -130,15 +127,25 @@ impl Node {
             Broker::Redis => {
                 let url = match &kept.redis {
                     Some(url) => url.clone(),
-                    None => self.redis.insert(RedisServer::start(&self.folder).await?).url(),
+                    None => format!("redis://{}", self.serve(redis::start(&self.folder).await?)),
                 };
                 let url = toml::Value::String(url);
                 format!("kind = \"redis\"\nprefix = \"verify-{id}:\"\nurl = {url}")
             }
             Broker::Nats => {
-                self.nats.insert(NatsServer::start(&kept.nats_server, &self.folder)?).configuration()
+                let address = self.serve(nats::start(&kept.nats_server, &self.folder).await?);
+                format!("kind = \"nats\"\nurl = \"nats://{address}\"")
             }
         })
+    }
+
+    fn serve(&mut self, server: Server) -> SocketAddr {
+        self.server.insert(server).address()
+    }
+
+    /// The server that was started with it, for whom it then runs.
+    pub fn take_server(&mut self) -> Option<Server> {
+        self.server.take()
     }
 
     /// As whom a run asks it.
@@ -296,8 +303,7 @@ impl Drop for Node {
     fn drop(&mut self) {
         // It may have ended already; either way there is nothing more to do about it.
         let _ = self.kill();
-        self.redis = None;
-        self.nats = None;
+        self.server = None;
         if self.owns_folder {
             let _ = fs::remove_dir_all(&self.folder);
         }

@@ -62,6 +62,13 @@ pub fn schedule(seed: u64, length: Duration, faults: &[Fault], paths: &[Option<T
         acts.push(Act { at, path: None, fault, lasts, how: rng.f64() });
         at += lasts + pause.mul_f64(1.0 + rng.f64());
     }
+    let mut deck = Deck::new(faults.iter().copied().filter(|fault| fault.is_of_broker()).collect());
+    let mut at = between(&mut rng, 1.0, 3.0);
+    while let Some(fault) = deck.draw(&mut rng).filter(|_| at < length) {
+        let lasts = lasts(fault, &mut rng).min(length - at);
+        acts.push(Act { at, path: None, fault, lasts, how: rng.f64() });
+        at += lasts + between(&mut rng, 3.0, 8.0);
+    }
     acts.sort_by_key(|act| act.at);
     acts
 }
@@ -75,6 +82,8 @@ fn lasts(fault: Fault, rng: &mut Rng) -> Duration {
         Fault::Delay | Fault::Throttle | Fault::NoUpgrade | Fault::Buffer => between(rng, 0.6, 2.2),
         Fault::Kill | Fault::Restart => between(rng, 0.0, 0.8),
         Fault::Stall => between(rng, 0.4, 2.5),
+        Fault::BrokerStall => between(rng, 2.0, 5.0),
+        Fault::BrokerRestart => between(rng, 0.0, 1.0),
     }
 }
 

@@ -10,6 +10,7 @@ use super::node::Node;
 use super::proxy::{Condition, Cut, Path, Refusal};
 use super::reader::millis;
 use super::schedule::Act;
+use super::server::Server;
 
 /// Makes what happens to paths happen, until all is over. All paths are good then.
 pub async fn on_paths(acts: &[Act], paths: &[Path]) {
@@ -54,7 +55,7 @@ fn apply(act: &Act, condition: &mut Condition) {
                 condition.cuts += 1;
             }
         }
-        Fault::Kill | Fault::Restart | Fault::Stall => {}
+        Fault::Kill | Fault::Restart | Fault::Stall | Fault::BrokerStall | Fault::BrokerRestart => {}
     }
 }
 
@@ -71,7 +72,7 @@ pub async fn on_nodes(
     lives: &mut Lives,
 ) -> anyhow::Result<()> {
     let begun = Instant::now();
-    for act in acts.iter().filter(|act| act.path.is_none()) {
+    for act in acts.iter().filter(|act| act.fault.is_of_node()) {
         sleep_until(begun + act.at).await;
         let which = ((act.how * nodes.len() as f64) as usize).min(nodes.len().saturating_sub(1));
         let Some(node) = nodes.get_mut(which) else { break };
@@ -98,4 +99,25 @@ pub async fn on_nodes(
         }
     }
     Ok(())
+}
+
+/// Makes what happens to the broker's server happen; it runs when all is over. Gives when it ended, in time since `began`.
+///
+/// # Errors
+///
+/// If it does not start again.
+pub async fn on_server(acts: &[Act], server: &mut Server, began: Instant) -> anyhow::Result<Vec<Restart>> {
+    let begun = Instant::now();
+    let mut restarts = Vec::new();
+    for act in acts.iter().filter(|act| act.fault.is_of_broker()) {
+        sleep_until(begun + act.at).await;
+        if act.fault == Fault::BrokerStall {
+            server.stall(act.lasts).await?;
+            continue;
+        }
+        let told_ms = millis(began.elapsed());
+        server.restart(act.lasts).await?;
+        restarts.push(Restart { told_ms, gone_ms: millis(began.elapsed()) });
+    }
+    Ok(restarts)
 }

@@ -98,8 +98,9 @@ pub async fn run(plan: &Plan, place: Place, progress: &mut Progress) -> anyhow::
             (Vec::new(), vec![*endpoint], names(&namespaces, &run[..8]), None)
         }
     };
+    let mut server = nodes.first_mut().and_then(Node::take_server);
     let cast = Cast::gather(plan, endpoints, names).await?;
-    let acts = cast.schedule(plan, lives.is_some());
+    let acts = cast.schedule(plan, lives.is_some(), server.is_some());
     let mut tasks = cast.start_readers(plan)?;
     cast.wait_for_readers(plan, progress).await?;
     cast.start_publishers(plan, &run, &mut tasks)?;
@@ -110,12 +111,25 @@ pub async fn run(plan: &Plan, place: Place, progress: &mut Progress) -> anyhow::
                 None => Ok(()),
             }
         };
+        let on_server = async {
+            match &mut server {
+                Some(server) => storm::on_server(&acts, server, cast.began).await,
+                None => Ok(Vec::new()),
+            }
+        };
         let lasting = sleep(plan.duration);
-        tokio::join!(storm::on_paths(&acts, &cast.paths), on_nodes, lasting).1
+        let ((), on_nodes, on_server, ()) =
+            tokio::join!(storm::on_paths(&acts, &cast.paths), on_nodes, on_server, lasting);
+        on_nodes?;
+        on_server
     };
     let begun = Instant::now();
     tokio::select! {
-        stormed = storming => stormed?,
+        stormed = storming => {
+            // What is allowed while a node ends is allowed while its broker does.
+            let restarts = stormed?;
+            lives.iter_mut().for_each(|lives| lives.add(&restarts));
+        }
         error = cast.watch(&mut tasks, plan, begun, progress) => return Err(error),
     }
     cast.paths.iter().for_each(|path| path.change(Condition::mend));
@@ -163,9 +177,13 @@ impl Cast {
         Ok(Self { names, durable, endpoint, readers, paths, ledger, began })
     }
 
-    fn schedule(&self, plan: &Plan, is_own: bool) -> Vec<Act> {
-        let faults: Vec<_> =
-            plan.faults.iter().copied().filter(|fault| is_own || !fault.is_of_node()).collect();
+    fn schedule(&self, plan: &Plan, is_own: bool, has_server: bool) -> Vec<Act> {
+        let faults: Vec<_> = plan
+            .faults
+            .iter()
+            .copied()
+            .filter(|fault| if fault.is_of_broker() { has_server } else { is_own || !fault.is_of_node() })
+            .collect();
         let readers = self.readers.iter().map(|reader| Some(reader.view().transport));
         let paths: Vec<_> = readers.chain(self.names.iter().map(|_| None)).collect();
         schedule(plan.seed, plan.duration, &faults, &paths)

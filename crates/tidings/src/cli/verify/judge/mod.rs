@@ -30,6 +30,14 @@ pub struct Lives {
     pub forgets: bool,
 }
 
+impl Lives {
+    /// Ends of something else that all nodes need.
+    pub fn add(&mut self, restarts: &[Restart]) {
+        self.restarts.extend_from_slice(restarts);
+        self.restarts.sort_by_key(|restart| restart.told_ms);
+    }
+}
+
 /// One end of a node, in milliseconds since the run began.
 #[derive(Debug, Clone, Copy)]
 pub struct Restart {
