@@ -132,7 +132,7 @@ class Image(unittest.TestCase):
                 source = (ROOT / path).read_text()
                 for name in re.findall(r'include_(?:str|bytes)!\("([^"]+)"\)', source):
                     included = os.path.normpath(Path(path).parent / name)
-                    self.assertIn(included, self.context, f"{path} includes it: add it to Dockerfile.dockerignore")
+                    self.assertTrue(included in self.context, f"{path} includes {included}: add it to Dockerfile.dockerignore")
 
     def test_cargo_finds_its_workspace_in_the_context(self):
         with tempfile.TemporaryDirectory() as folder:
