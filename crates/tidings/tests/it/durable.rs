@@ -166,11 +166,11 @@ async fn a_node_that_is_killed_under_load_loses_nothing() {
 }
 
 /// The variables of the long proof.
-struct Env;
+pub struct Env;
 
 impl Env {
     #[allow(clippy::disallowed_methods, reason = "a test that a proof makes longer")]
-    fn number(name: &str) -> Option<usize> {
+    pub fn number(name: &str) -> Option<usize> {
         std::env::var(name).ok()?.parse().ok()
     }
 }

@@ -1,16 +1,16 @@
 //! What several hundred stopped readers cost: no memory that grows with what they do not read.
 
-use futures_util::future::join_all;
-
+use crate::durable::Env;
 use crate::node::{Plan, TestNode};
 use crate::process::Process;
 use crate::raw::soon;
+use futures_util::future::join_all;
 
 use super::{BYTES, Got, ORDERS, Reader, Wire, data};
 
 /// So many stop; `TIDINGS_STOPPED` is for `make prove`, whose thousand would keep the everyday run busy.
 fn stopped() -> usize {
-    std::env::var("TIDINGS_STOPPED").ok().and_then(|count| count.parse().ok()).unwrap_or(400)
+    Env::number("TIDINGS_STOPPED").unwrap_or(400)
 }
 
 const MESSAGES: u64 = 1_500;
