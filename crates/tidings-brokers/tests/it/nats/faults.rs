@@ -103,8 +103,11 @@ async fn a_server_that_stops_for_five_seconds_is_waited_for() {
     let mut tail = broker.follow(&channel("a"), &RULES).await.unwrap();
     server.signal("-STOP");
     let began = Instant::now();
-    assert!(broker.ready().await.is_err());
-    assert!(began.elapsed() < Duration::from_secs(1));
+    // The first question may have been on its way when the signal came.
+    while broker.ready().await.is_ok() {
+        assert!(began.elapsed() < Duration::from_secs(2));
+    }
+    assert!(began.elapsed() < Duration::from_secs(3));
     let publishing = tokio::spawn({
         let broker = broker.clone();
         async move { append(&broker, "a", once("meanwhile")).await }

@@ -38,7 +38,8 @@ async fn a_killed_server_that_kept_everything_is_no_new_epoch() {
         server.kill();
         while next(&mut tail).await.is_some() {}
         let error = append(&redis, "a", "nobody has this").await.unwrap_err();
-        assert!(matches!(error, BrokerError::Unavailable(_)), "{error:?}");
+        // Unknown, where it was sent before the end of the connection was noticed.
+        assert!(matches!(error, BrokerError::Unavailable(_) | BrokerError::Lost(_)), "{error:?}");
         server.again();
         ready(&redis).await;
         assert_eq!(all(&redis, "a").await, acknowledged, "after kill {round}");
