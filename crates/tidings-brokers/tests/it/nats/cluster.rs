@@ -26,12 +26,22 @@ fn cluster() -> Option<(Vec<Server>, Options)> {
     Some((servers, options))
 }
 
+/// Waits until a stream can have its three places: servers of a cluster find each other some time after they listen.
+async fn until_placed(broker: &Nats) {
+    until_ready(broker).await;
+    let began = Instant::now();
+    while let Err(error) = broker.find(&channel("placed:a"), Start::Earliest, &RULES).await {
+        assert!(began.elapsed() < Duration::from_secs(40), "{error}");
+        sleep(Duration::from_millis(50)).await;
+    }
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn every_promise_holds() {
     let Some((_servers, options)) = cluster() else { return };
     conformance::run(async |clock| {
         let broker = Nats::open(clock, &options).unwrap();
-        until_ready(&broker).await;
+        until_placed(&broker).await;
         broker
     })
     .await;
@@ -41,7 +51,7 @@ async fn every_promise_holds() {
 async fn the_loss_of_one_server_loses_nothing() {
     let Some((mut servers, options)) = cluster() else { return };
     let broker = Nats::open(Clock::system(), &options).unwrap();
-    until_ready(&broker).await;
+    until_placed(&broker).await;
     let begin = find(&broker, "a", Start::Earliest).await.at;
     let mut acknowledged = Vec::new();
     for n in 0..120 {
