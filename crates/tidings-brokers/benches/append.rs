@@ -4,6 +4,7 @@
 //! run: transactions of 64 rows in a bare loop, 64 publishers of the broker, one publisher of the
 //! broker; 128 bytes a message, one channel, each acknowledged after its fsync. Nothing expires meanwhile.
 
+// A benchmark prints what it finds, and ends where it cannot go on.
 #![allow(
     clippy::print_stdout,
     clippy::unwrap_used,

@@ -5,6 +5,7 @@
 //! storage that republishes, waits for the acknowledgement, and receives by a plain subscription to
 //! what is republished. 128 bytes a message, one channel; the streams are removed in the end.
 
+// A benchmark prints what it finds, and ends where it cannot go on.
 #![allow(
     clippy::print_stdout,
     clippy::unwrap_used,

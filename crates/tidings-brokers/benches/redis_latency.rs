@@ -5,6 +5,7 @@
 //! without persistence. In one run and in turns: one publisher after the other, 128 bytes a message, one
 //! channel. For latency a message is published when the one before has arrived.
 
+// A benchmark prints what it finds, and ends where it cannot go on, and starts a process of its own.
 #![allow(
     clippy::print_stdout,
     clippy::unwrap_used,

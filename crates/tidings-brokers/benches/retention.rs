@@ -5,6 +5,7 @@
 //! second, to one that keeps the newest of each key, and to the first beside 50,000 channels that expire.
 //! An append counts from when it was due.
 
+// A benchmark prints what it finds, and ends where it cannot go on.
 #![allow(
     clippy::print_stdout,
     clippy::unwrap_used,

@@ -8,6 +8,7 @@
 //!
 //! Each ends after ten minutes at the latest, and removes what it wrote.
 
+// A benchmark prints what it finds, and ends where it cannot go on, and starts a process of its own.
 #![allow(
     clippy::print_stdout,
     clippy::unwrap_used,

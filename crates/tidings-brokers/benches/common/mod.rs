@@ -1,5 +1,6 @@
 //! What the benchmarks of the disk broker share.
 
+// Each benchmark is a program of its own, and uses some of this.
 #![allow(dead_code, reason = "each benchmark uses some of it")]
 
 use std::path::{Path, PathBuf};

@@ -35,6 +35,7 @@ pub struct Rate {
     pub conflate: bool,
 }
 
+// serde calls it with a reference, however small the value.
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks for a reference")]
 fn by_key<S: serde::Serializer>(_: &bool, serializer: S) -> Result<S::Ok, S::Error> {
     serializer.serialize_str("key")

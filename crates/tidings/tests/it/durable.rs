@@ -176,6 +176,7 @@ impl Env {
 }
 
 /// How many fsyncs of the store were over at each answer, by the kernel's own record of the calls.
+// What is left out must be seen.
 #[allow(clippy::print_stdout, reason = "a proof that is not made is told")]
 async fn record(plan: Plan, trace: &Path) -> Option<Vec<usize>> {
     let mut node = Process::start(plan).await;

@@ -17,6 +17,7 @@ pub struct Server {
 
 /// The binary: that of the environment's `REDIS_SERVER`, or `redis-server`, or `valkey-server`.
 pub fn binary() -> Option<PathBuf> {
+    // The environment belongs to config/env.rs in the server; a test is told here which Redis to use.
     #[allow(clippy::disallowed_methods, reason = "a test may be told which server to use")]
     let chosen = std::env::var("REDIS_SERVER").ok();
     let candidates = chosen.into_iter().chain(["redis-server".into(), "valkey-server".into()]);
@@ -30,6 +31,7 @@ pub fn is_there() -> bool {
     if binary().is_some() {
         return true;
     }
+    // The same, to know whether this is CI, where nothing may be skipped.
     #[allow(clippy::disallowed_methods, reason = "CI must not skip")]
     let is_ci = std::env::var("CI").is_ok_and(|ci| ci == "true");
     assert!(!is_ci, "there is no redis-server; run scripts/setup-tests");

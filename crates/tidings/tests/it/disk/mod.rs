@@ -20,6 +20,7 @@ struct Disk {
 
 impl Disk {
     /// `None` where there is no C compiler, or no way to load what it makes.
+    // What is left out must be seen.
     #[allow(clippy::print_stdout, reason = "a proof that is not made is told")]
     fn new() -> Option<Self> {
         // What is kept of files at each fsync is much: in memory, where the system has a place there.
