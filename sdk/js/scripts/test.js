@@ -25,6 +25,7 @@ step(
   'the suite for each runtime',
   bin('esbuild'),
   'tests/suite.ts',
+  '--bundle',
   '--format=esm',
   '--outfile=.tests/suite.js',
   '--log-level=error',
