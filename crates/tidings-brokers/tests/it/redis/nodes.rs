@@ -39,8 +39,8 @@ async fn nodes_have_one_order_and_share_their_keys() {
     for writer in writers.collect::<Vec<_>>() {
         answers.push(writer.await.unwrap());
     }
-    for n in 0..APPENDS {
-        let (one, other) = (&answers[0][n], &answers[1][n]);
+    assert!(answers.iter().all(|answers| answers.len() == APPENDS));
+    for (n, (one, other)) in answers[0].iter().zip(&answers[1]).enumerate() {
         assert_eq!(one.position, other.position, "m{n}");
         assert!(one.duplicate != other.duplicate, "m{n} is stored once");
     }
