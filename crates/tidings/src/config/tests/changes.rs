@@ -56,5 +56,5 @@ fn what_needs_a_restart_says_so() {
         assert!(page.contains(&format!("`TIDINGS_{key}` · needs a restart\n")), "{key}");
     }
     // With those of [broker] that are for brokers to come.
-    assert_eq!(page.matches(" · needs a restart\n").count(), 10);
+    assert_eq!(page.matches(" · needs a restart\n").count(), 15);
 }
