@@ -3,11 +3,17 @@
 use redis::RedisError;
 use tidings_core::broker::BrokerError;
 
+const FORBIDDEN: &str =
+    "the server does not allow its user what a node needs; docs/redis.md has the commands";
+
 /// Of something that changes the log: where no answer came, what happened is unknown.
 pub(super) fn of_write(error: &RedisError) -> BrokerError {
     match advice(error) {
         Some(advice) => BrokerError::Unavailable(advice),
         None if error.is_connection_refusal() => BrokerError::Unavailable(error.to_string()),
+        None if error.to_string().contains("can't run this command") => {
+            BrokerError::Lost(format!("{FORBIDDEN} (ACL LOG says which)"))
+        }
         None => BrokerError::Lost(error.to_string()),
     }
 }
@@ -35,7 +41,7 @@ fn advice(error: &RedisError) -> Option<String> {
         "WRONGPASS" => {
             "the server refuses the password; set broker.password (and the user's name in broker.url)"
         }
-        "NOPERM" => "the server does not allow its user what a node needs; docs/redis.md has the commands",
+        "NOPERM" => FORBIDDEN,
         "OOM" => "the server is full (maxmemory); give it more, or keep less by `retain`",
         "READONLY" => "the server is a read-only replica; let broker.url name the primary, or all of them",
         "MISCONF" => "the server cannot save to its disk, and so takes no writes; see its log",

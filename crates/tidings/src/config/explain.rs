@@ -97,7 +97,7 @@ fn promise(broker: &BrokerConfig) -> String {
             )
         }
         BrokerKind::Redis => format!(
-            "messages live in Redis at {}, under {}: all nodes with these have the same channels; its restart \
+            "messages live in Redis at {}, with keys {}…; all nodes with both have the same channels; its restart \
              keeps what the server has on disk (appendonly yes, appendfsync always for all of it), a failover is \
              told by a gap; maxmemory-policy must be noeviction",
             servers(broker),

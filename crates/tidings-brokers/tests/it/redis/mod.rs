@@ -6,4 +6,5 @@ mod failover;
 mod faults;
 mod log;
 mod nodes;
+mod secure;
 mod server;

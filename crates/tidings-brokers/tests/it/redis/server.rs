@@ -55,9 +55,13 @@ impl Server {
     }
 
     pub fn start(arguments: &[&str]) -> Self {
+        Server::start_in(tempfile::tempdir().unwrap(), arguments)
+    }
+
+    /// A server in a folder that holds something already.
+    pub fn start_in(folder: TempDir, arguments: &[&str]) -> Self {
         let arguments = arguments.iter().map(|argument| (*argument).to_owned()).collect();
-        let mut server =
-            Server { child: None, arguments, port: free_port(), folder: tempfile::tempdir().unwrap() };
+        let mut server = Server { child: None, arguments, port: free_port(), folder };
         server.again();
         server
     }
