@@ -4,5 +4,6 @@
 #![allow(clippy::unwrap_used, clippy::print_stdout, reason = "a test that cannot go on ends there")]
 
 mod disk;
+mod draft;
 mod nats;
 mod redis;

@@ -6,37 +6,12 @@ use bytes::Bytes;
 use tidings_brokers::disk::{Disk, Options, Sync};
 use tidings_core::Clock;
 use tidings_core::broker::{Broker, BrokerError};
-use tidings_core::log::{
-    Below, Channel, Draft, Found, Kind, Limit, Once, Page, Payload, Position, Retain, Rules, Start,
-};
+use tidings_core::log::{Found, Limit, Page, Position, Start};
 
-pub const RULES: Rules = Rules {
-    retain: Retain { messages: 1_000_000, age_ms: 3_600_000 },
-    compact: false,
-    dedupe_ms: 120_000,
-    below: Below::Oldest,
-    implicit: true,
-    durable: true,
-};
+pub use crate::draft::{RULES, channel, draft};
 
 pub fn open(folder: &Path) -> Result<Disk, BrokerError> {
     Disk::open(Clock::system(), &Options { path: folder.to_owned(), sync: Sync::EveryWrite })
-}
-
-pub fn draft(text: &str) -> Draft {
-    let bytes = Bytes::copy_from_slice(text.as_bytes());
-    Draft {
-        id: text.into(),
-        once: Once::No,
-        event: None,
-        key: None,
-        payload: Payload { kind: Kind::Text, bytes },
-        from: None,
-    }
-}
-
-pub fn channel(name: &str) -> Channel {
-    Channel::parse(name).unwrap()
 }
 
 pub async fn append(disk: &Disk, name: &str, text: &str) -> Result<Position, BrokerError> {

@@ -6,24 +6,17 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
-use bytes::Bytes;
 use tempfile::TempDir;
 use tidings_brokers::nats::{Nats, Options};
 use tidings_core::Clock;
 use tidings_core::broker::{Broker, BrokerError};
-use tidings_core::log::{
-    Below, Channel, Draft, Found, Kind, Limit, Once, Page, Payload, Position, Retain, Rules, Start,
-};
+use tidings_core::log::{Draft, Found, Limit, Page, Position, Retain, Rules, Start};
 use tokio::time::Instant;
 
-pub const RULES: Rules = Rules {
-    retain: Retain { messages: 100_000, age_ms: 3_600_000 },
-    compact: false,
-    dedupe_ms: 120_000,
-    below: Below::Oldest,
-    implicit: true,
-    durable: true,
-};
+use crate::draft;
+pub use crate::draft::{channel, draft, once};
+
+pub const RULES: Rules = Rules { retain: Retain { messages: 100_000, age_ms: 3_600_000 }, ..draft::RULES };
 
 /// A server that ends with the test.
 pub struct Server {
@@ -197,20 +190,6 @@ pub async fn until_refused(broker: &Nats, words: &str) -> String {
         assert!(began.elapsed() < START_MAX, "no word of {words:?}: {said:?}");
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
-}
-
-pub fn draft(text: &str) -> Draft {
-    let bytes = Bytes::copy_from_slice(text.as_bytes());
-    let payload = Payload { kind: Kind::Text, bytes };
-    Draft { id: text.into(), once: Once::No, event: None, key: None, payload, from: None }
-}
-
-pub fn once(text: &str) -> Draft {
-    Draft { once: Once::Id, ..draft(text) }
-}
-
-pub fn channel(name: &str) -> Channel {
-    Channel::parse(name).unwrap()
 }
 
 pub async fn append(broker: &Nats, name: &str, draft: Draft) -> Result<Position, BrokerError> {

@@ -6,20 +6,10 @@ use bytes::Bytes;
 use futures_util::StreamExt;
 use tidings_brokers::redis::{Options, Redis};
 use tidings_core::broker::{Broker, BrokerError, Tail};
-use tidings_core::log::{
-    Appended, Below, Channel, Draft, Found, Kind, Limit, Once, Payload, Position, Retain, Rules, Start,
-};
+use tidings_core::log::{Appended, Draft, Found, Limit, Position, Start};
 
 use super::server::{Server, until};
-
-pub const RULES: Rules = Rules {
-    retain: Retain { messages: 1_000_000, age_ms: 3_600_000 },
-    compact: false,
-    dedupe_ms: 120_000,
-    below: Below::Oldest,
-    implicit: true,
-    durable: true,
-};
+pub use crate::draft::{RULES, channel, draft};
 
 pub fn options(servers: &[&Server]) -> Options {
     Options {
@@ -41,22 +31,6 @@ pub async fn open(options: &Options) -> Redis {
 
 pub async fn ready(redis: &Redis) {
     until("the broker is ready", async || redis.ready().await.is_ok()).await;
-}
-
-pub fn draft(text: &str) -> Draft {
-    let bytes = Bytes::copy_from_slice(text.as_bytes());
-    Draft {
-        id: text.into(),
-        once: Once::No,
-        event: None,
-        key: None,
-        payload: Payload { kind: Kind::Text, bytes },
-        from: None,
-    }
-}
-
-pub fn channel(name: &str) -> Channel {
-    Channel::parse(name).unwrap()
 }
 
 pub async fn append(redis: &Redis, name: &str, text: &str) -> Result<Position, BrokerError> {
