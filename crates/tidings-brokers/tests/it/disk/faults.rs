@@ -1,6 +1,7 @@
 //! A disk that is full or read-only, a folder that is damaged or in use: a clear error, and no silent loss.
 
 use std::fs::{self, File};
+use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
@@ -27,7 +28,10 @@ impl Small {
         if mount.is_ok_and(|mount| mount.status.success()) {
             return Some(Small { path, _folder: folder });
         }
-        println!("SKIP: a full and a read-only disk need a user who may mount a tmpfs");
+        let _ = writeln!(
+            std::io::stderr(),
+            "note: not shown here: a full and a read-only disk need a user who may mount a tmpfs"
+        );
         None
     }
 

@@ -1,6 +1,7 @@
 //! A NATS server of a test's own, in a folder of its own, and one channel of a broker in short words.
 
 use std::io::Read;
+use std::io::Write as _;
 use std::net::{TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -156,14 +157,15 @@ fn program() -> Option<PathBuf> {
     }
     let no_nats = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../.tests/no-nats");
     if let Ok(why) = std::fs::read_to_string(no_nats) {
-        println!("note: the NATS broker is not tested: {why}");
+        let _ = writeln!(std::io::stderr(), "note: the NATS broker is not tested: {why}");
         return None;
     }
     assert!(
         std::env::var_os("CI").is_none_or(|ci| ci != "true"),
         "there is no nats-server 2.12 or newer; run scripts/setup-tests"
     );
-    println!("SKIP: there is no nats-server 2.12 or newer; run scripts/setup-tests");
+    let _ =
+        writeln!(std::io::stderr(), "SKIP: there is no nats-server 2.12 or newer; run scripts/setup-tests");
     None
 }
 

@@ -1,5 +1,6 @@
 //! A redis-server of a test's own, on a free port, in a folder of its own.
 
+use std::io::Write as _;
 use std::net::TcpListener;
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
@@ -35,7 +36,8 @@ pub fn is_there() -> bool {
     #[allow(clippy::disallowed_methods, reason = "CI must not skip")]
     let is_ci = std::env::var("CI").is_ok_and(|ci| ci == "true");
     assert!(!is_ci, "there is no redis-server; run scripts/setup-tests");
-    println!("SKIP: the Redis broker needs a redis-server; run scripts/setup-tests");
+    let _ =
+        writeln!(std::io::stderr(), "SKIP: the Redis broker needs a redis-server; run scripts/setup-tests");
     false
 }
 
