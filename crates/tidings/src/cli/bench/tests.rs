@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use tokio_tungstenite::tungstenite::{self, Message};
 
+use super::clock;
 use super::floor::Floor;
 use super::load::{Goal, Load};
 use super::mark::Mark;
@@ -50,8 +51,11 @@ fn a_pace_is_kept() {
     let mut plan = plan(floor(300, false), 1, 5, 8, Transport::Ws);
     plan.paced = Some(200.0);
     let mut load = Load::connect(plan, &mut Progress::new()).expect("it connects");
+    let began = clock::now();
     load.run(Goal::Time(Duration::from_millis(500))).expect("it runs");
-    assert!((90..=101).contains(&load.tally.published), "{}", load.tally.published);
+    // The first is due at once; where the run took longer, so many more were due.
+    let most = (began.elapsed().as_secs_f64() * 200.0) as u64 + 1;
+    assert!((90..=most).contains(&load.tally.published), "{} of {most}", load.tally.published);
 }
 
 #[test]
