@@ -19,7 +19,7 @@ use serde::Serialize;
 pub use cost::{Cost, Costs};
 pub use decision::{Decision, Reason};
 pub use situation::{Loss, Network, Sends, Situation};
-pub use table::choosing;
+pub use table::{Example, choosing, examples};
 pub use turns::Turn;
 
 /// What to do, what it costs, and why.

@@ -1,6 +1,8 @@
-//! docs/choosing.md: usual applications, decided by the same rules.
+//! Usual applications, decided by the same rules: docs/choosing.md, and what a page offers to start from.
 
 use std::fmt::Write as _;
+
+use serde::Serialize;
 
 use super::situation::{Loss, Network, Sends, Situation, seconds};
 use super::{Advice, advise};
@@ -26,13 +28,28 @@ const ROWS: [Row; 13] = [
     ("Feature flags, configuration", Sends::Never, 60.0, 86_400.0, 2_000, Loss::Never),
 ];
 
+/// A usual application.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+pub struct Example {
+    /// What it is.
+    pub name: &'static str,
+    /// What it needs: of 10,000 users at once, behind networks that nobody knows.
+    pub situation: Situation,
+}
+
+/// The rows of docs/choosing.md, in its order.
+pub fn examples() -> impl Iterator<Item = Example> {
+    ROWS.into_iter().map(|(name, sends, fresh_s, every_s, bytes, loss)| {
+        let network = Network::Unknown;
+        Example { name, situation: Situation { sends, fresh_s, every_s, users: USERS, bytes, loss, network } }
+    })
+}
+
 /// The page, as Markdown.
 pub fn choosing() -> String {
     let mut page = String::from(HEAD);
-    for (name, sends, fresh_s, every_s, bytes, loss) in ROWS {
-        let network = Network::Unknown;
-        let advice = advise(Situation { sends, fresh_s, every_s, users: USERS, bytes, loss, network });
-        let _ = writeln!(page, "{}", line(name, &advice));
+    for Example { name, situation } in examples() {
+        let _ = writeln!(page, "{}", line(name, &advise(situation)));
     }
     page + FOOT
 }

@@ -13,6 +13,8 @@ pub struct Turn {
     pub when: String,
     /// What to take then.
     pub then: String,
+    /// All answers, with the other one among them.
+    pub situation: Situation,
 }
 
 /// Freshness that is tried, in seconds; and users, as multiples.
@@ -25,7 +27,7 @@ pub(super) fn turns(situation: &Situation, decision: &Decision) -> Vec<Turn> {
         let then = Decision::of(&other, &Costs::of(&other));
         let changed = then.first() != decision.first() || then.delivery != decision.delivery;
         if changed {
-            turns.push(Turn { when, then: in_words(&then, decision) });
+            turns.push(Turn { when, then: in_words(&then, decision), situation: other });
         }
         changed
     };
