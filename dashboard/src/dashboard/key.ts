@@ -1,0 +1,9 @@
+// The API key of this tab: kept in sessionStorage, which ends with the tab, and sent in a header or a first frame alone.
+
+const NAME = 'tidings.dashboard.key';
+
+export const key = {
+  get: (): string | undefined => sessionStorage.getItem(NAME) ?? undefined,
+  keep: (value: string): void => sessionStorage.setItem(NAME, value),
+  forget: (): void => sessionStorage.removeItem(NAME),
+};

@@ -1,0 +1,92 @@
+// A channel's newest messages, and each new one as it comes.
+
+import type { Gap, Message, Subscription, Tidings } from '/sdk/tidings.js';
+import { fill, h } from '../dom';
+import { clock } from './reading';
+
+const FIRST = 50;
+/** Lines that are kept; the oldest go. */
+const LINES_MAX = 200;
+const TEXT_MAX = 2000;
+
+const MISSING: Record<Gap['why'], string> = {
+  expired: 'are no longer kept',
+  epoch: 'are gone: the log began anew',
+  lagged: 'were skipped: this page was too slow',
+};
+
+export class Messages {
+  readonly element: HTMLElement;
+  readonly #list = h('ol', { class: 'log', role: 'log', 'aria-live': 'off', 'aria-label': 'Messages', tabindex: 0 });
+  readonly #note = h('p', { class: 'quiet empty' }, 'Reading…');
+  readonly #subscription: Subscription;
+  readonly #onFollow: (message: Message) => void;
+
+  constructor(client: Tidings, channel: string, onFollow: (message: Message) => void) {
+    this.#onFollow = onFollow;
+    this.element = h('div', { class: 'messages' }, this.#note, this.#list);
+    this.#subscription = client.channel(channel).subscribe({
+      last: FIRST,
+      onMessage: (message) => this.#add(this.#line(message)),
+      onGap: ({ why, missed }) => this.#add(h('li', { class: 'gap' }, `${missed ?? 'Some'} messages ${MISSING[why]}.`)),
+      onEnd: () => this.#add(h('li', { class: 'gap' }, 'The channel was closed; nothing follows.')),
+      onError: (error) => this.#say(error.message),
+    });
+    this.#subscription.ready.then(
+      () => this.#list.childElementCount === 0 && this.#say('No message is kept. New ones come by themselves.'),
+      () => {},
+    );
+  }
+
+  stop(): void {
+    this.#subscription.unsubscribe();
+  }
+
+  #say(text: string): void {
+    this.#note.hidden = false;
+    fill(this.#note, text);
+  }
+
+  /** The newest stands at the top, so that it is seen without scrolling. */
+  #add(line: HTMLElement): void {
+    this.#note.hidden = true;
+    const list = this.#list;
+    const above = list.scrollTop;
+    list.prepend(line);
+    // Who has scrolled down goes on reading where they are.
+    if (above > 0) list.scrollTop = above + line.offsetHeight;
+    while (list.childElementCount > LINES_MAX) list.lastElementChild?.remove();
+  }
+
+  #line(message: Message): HTMLElement {
+    return h(
+      'li',
+      {},
+      h('pre', { class: 'data' }, words(message.data)),
+      h(
+        'div',
+        { class: 'meta quiet' },
+        h('time', { datetime: message.time }, clock(message.time)),
+        message.event !== 'message' && h('span', { class: 'badge' }, message.event),
+        message.key !== undefined && h('span', {}, `key ${message.key}`),
+        message.from !== undefined && h('span', {}, `from ${message.from}`),
+        h(
+          'button',
+          { type: 'button', class: 'slim', onclick: () => this.#onFollow(message) },
+          'Who got it?',
+          h('span', { class: 'visually-hidden' }, ` The message of ${clock(message.time)}`),
+        ),
+      ),
+    );
+  }
+}
+
+/** A message's data, as far as there is room. */
+export function words(data: unknown): string {
+  if (data instanceof Uint8Array) {
+    const begin = [...data.subarray(0, 24)].map((byte) => byte.toString(16).padStart(2, '0')).join(' ');
+    return `${data.length} bytes: ${begin}${data.length > 24 ? ' …' : ''}`;
+  }
+  const text = typeof data === 'string' ? data : (JSON.stringify(data) ?? '');
+  return text.length > TEXT_MAX ? `${text.slice(0, TEXT_MAX)} … (${text.length - TEXT_MAX} more characters)` : text;
+}

@@ -1,0 +1,60 @@
+// The last hour as lines: one value for each ten seconds, of all nodes together.
+
+import type { Node } from './cluster';
+import type { Snapshot } from './snapshot';
+
+export const BIN_MS = 10_000;
+const BINS = 360;
+/** A node's word counts so long, in milliseconds; then it is silent, and counts for nothing. */
+const CARRIED_MS = 16_000;
+
+/** The ends of the bins, in seconds since 1970. The last one ends before `time`, so that it is whole. */
+export function bins(time: number): number[] {
+  const end = Math.floor((time - BIN_MS / 2) / BIN_MS) * BIN_MS;
+  return Array.from({ length: BINS }, (_, index) => (end - (BINS - 1 - index) * BIN_MS) / 1000);
+}
+
+/** What is there at the end of each bin: a number of connections. Null where no node had said anything. */
+export function gauge(nodes: Node[], times: number[], value: (said: Snapshot) => number): (number | null)[] {
+  const sums: (number | null)[] = times.map(() => null);
+  for (const { samples } of nodes) {
+    let next = 0;
+    times.forEach((seconds, bin) => {
+      while ((samples[next]?.at ?? Number.POSITIVE_INFINITY) <= seconds * 1000) next++;
+      const sample = samples[next - 1];
+      if (!sample || sample.at < seconds * 1000 - CARRIED_MS || sample.said.state === 'stopped') return;
+      sums[bin] = (sums[bin] ?? 0) + value(sample.said);
+    });
+  }
+  return sums;
+}
+
+/** By how much a total grew in each bin, a second. The growth between two words is spread over the time between them. */
+export function growth(nodes: Node[], times: number[], total: (said: Snapshot) => number): (number | null)[] {
+  const sums: (number | null)[] = times.map(() => null);
+  const begin = (times[0] ?? 0) * 1000 - BIN_MS;
+  for (const { samples } of nodes) {
+    for (let index = 1; index < samples.length; index++) {
+      const [before, after] = [samples[index - 1], samples[index]];
+      if (!before || !after || after.at - before.at > 60_000) continue;
+      const each = Math.max(0, total(after.said) - total(before.said)) / (after.at - before.at);
+      const first = Math.max(0, Math.floor((before.at - begin) / BIN_MS));
+      const last = Math.min(BINS - 1, Math.floor((after.at - 1 - begin) / BIN_MS));
+      for (let bin = first; bin <= last; bin++) {
+        const from = Math.max(before.at, begin + bin * BIN_MS);
+        const until = Math.min(after.at, begin + (bin + 1) * BIN_MS);
+        if (until > from) sums[bin] = (sums[bin] ?? 0) + (each * (until - from)) / (BIN_MS / 1000);
+      }
+    }
+  }
+  return sums;
+}
+
+/** The same of a growth, for `longest`-like values: the largest of all nodes. */
+export function largest(nodes: Node[], times: number[], value: (said: Snapshot) => number): (number | null)[] {
+  const each = nodes.map((node) => gauge([node], times, value));
+  return times.map((_, bin) => {
+    const values = each.map((one) => one[bin]).filter((one): one is number => one != null);
+    return values.length > 0 ? Math.max(...values) : null;
+  });
+}

@@ -1,0 +1,75 @@
+// What counts now, in large numbers.
+
+import { h } from '../dom';
+import { amount, bytes, milliseconds } from '../words';
+import { type Cluster, errors, rate } from './cluster';
+
+interface Tile {
+  title: string;
+  value: string;
+  note: string;
+  bad?: boolean;
+}
+
+/** A row of numbers. Not announced: they change every few seconds, and can be read at any time. */
+export class Tiles {
+  readonly element = h('dl', { class: 'tiles' });
+  readonly #made = new Map<string, { value: HTMLElement; note: HTMLElement }>();
+
+  show(cluster: Cluster, now: number): void {
+    for (const { title, value, note, bad } of tiles(cluster, now)) {
+      const tile = this.#made.get(title) ?? this.#make(title);
+      if (tile.value.textContent !== value) tile.value.textContent = value;
+      if (tile.note.textContent !== note) tile.note.textContent = note;
+      tile.value.classList.toggle('bad', bad === true);
+    }
+  }
+
+  #make(title: string) {
+    const value = h('span', { class: 'value number' });
+    const note = h('span', { class: 'quiet small' });
+    this.element.append(h('div', {}, h('dt', {}, title), h('dd', {}, value, note)));
+    this.#made.set(title, { value, note });
+    return { value, note };
+  }
+}
+
+function tiles(cluster: Cluster, now: number): Tile[] {
+  const nodes = cluster.speaking(now);
+  const sum = (value: (node: (typeof nodes)[number]) => number) =>
+    nodes.reduce((before, node) => before + value(node), 0);
+  const total = sum(({ last }) => last.connections.total);
+  const max = sum(({ last }) => last.connections.max ?? 0);
+  const behind = sum(({ last }) => last.behind.readers);
+  const longest = Math.max(0, ...nodes.map(({ last }) => last.behind.longest_ms));
+  const failed = errors(nodes, cluster.time(now)).reduce((before, { minute }) => before + minute, 0);
+  const away = nodes.filter(({ last }) => !last.broker.ready).length;
+  return [
+    { title: 'Connections', value: amount(total), note: max > 0 ? `of ${amount(max)}` : 'no limit' },
+    {
+      title: 'Sent',
+      value: `${amount(tenth(sum((node) => rate(node, (said) => said.messages.out))))}/s`,
+      note: `${bytes(sum((node) => rate(node, (said) => said.bytes.out)))}/s`,
+    },
+    {
+      title: 'Published',
+      value: `${amount(tenth(sum((node) => rate(node, (said) => said.messages.in))))}/s`,
+      note: `into ${amount(Math.max(0, ...nodes.map(({ last }) => last.channels)))} channels or more`,
+    },
+    {
+      title: 'Slow readers',
+      value: amount(behind),
+      note: behind > 0 ? `the slowest takes nothing for ${milliseconds(longest)}` : 'nobody lags',
+      bad: behind > 0,
+    },
+    { title: 'Errors', value: amount(failed), note: 'within a minute', bad: failed > 0 },
+    {
+      title: 'Nodes',
+      value: amount(nodes.length),
+      note: away > 0 ? `${away} without the broker` : `${amount(sum(({ last }) => last.readers))} readers`,
+      bad: away > 0,
+    },
+  ];
+}
+
+const tenth = (value: number) => (value < 10 ? Math.round(value * 10) / 10 : Math.round(value));
