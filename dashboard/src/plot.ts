@@ -82,8 +82,18 @@ export class Plot {
           y: this.#terms.logarithmic ? { distr: 3 } : { range: (_plot, _low, high) => [0, high > 0 ? high * 1.1 : 1] },
         },
         axes: [
-          { ...axis, space: 70 },
-          { ...axis, size: 68, values: (_plot, values) => values.map((value) => (value == null ? '' : words(value))) },
+          {
+            ...axis,
+            space: 70,
+            size: 28,
+            values: (_plot, values, _axis, _space, step) => values.map((at) => clock(at, step)),
+          },
+          {
+            ...axis,
+            size: 68,
+            space: 26,
+            values: (_plot, values) => values.map((value) => (value == null ? '' : words(value))),
+          },
         ],
         series: [
           { value: (_plot, value) => (value == null ? '–' : new Date(value * 1000).toLocaleTimeString('en-GB')) },
@@ -103,4 +113,10 @@ export class Plot {
       this.#home,
     );
   }
+}
+
+/** A time as the axis writes it: seconds where its steps are shorter than a minute. */
+function clock(at: number, step: number): string {
+  const seconds = step < 60 ? ({ second: '2-digit' } as const) : {};
+  return new Date(at * 1000).toLocaleTimeString('en-GB', { hour: '2-digit', minute: '2-digit', ...seconds });
 }

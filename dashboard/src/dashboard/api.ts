@@ -130,6 +130,6 @@ async function ask<Value>(where: string, init: RequestInit): Promise<Value> {
     response.status,
     body.detail ?? `The node answered ${response.status}.`,
   );
-  if (refused.wantsKey) onWantsKey(refused);
+  if (response.status === 401) onWantsKey(refused);
   throw refused;
 }

@@ -31,19 +31,19 @@ export class Cluster {
   /** By how much the clocks of the nodes are behind this page's, and how long a word is on its way, at least. */
   #skew = Number.POSITIVE_INFINITY;
 
-  /** Takes one in, which came at `now`. */
-  add(said: Snapshot, now: number): void {
+  /** Takes one in, which came at `now`: the next of the log or, by `isNext` false, what a node says when it is asked. */
+  add(said: Snapshot, now: number, isNext = true): void {
     const at = Date.parse(said.time);
     this.#skew = Math.min(this.#skew, now - at);
     const id = `${said.node} ${said.incarnation}`;
     const node = this.#nodes.get(id) ?? { name: said.node, last: said, samples: [], heard: { at: now, live: false } };
+    this.#nodes.set(id, node);
+    if (at > Date.parse(node.last.time)) node.last = said;
     const newest = node.samples.at(-1);
-    if (newest && newest.at >= at) return;
+    if (!isNext || (newest && newest.at >= at)) return;
     node.heard = { at: now, live: now - node.heard.at > BURST_MS };
     node.samples.push({ at, said });
     while (node.samples.length > SAMPLES_MAX || (node.samples[0]?.at ?? at) < at - HOUR_MS) node.samples.shift();
-    node.last = said;
-    this.#nodes.set(id, node);
     if (this.#nodes.size > NODES_MAX) {
       const [first] = [...this.#nodes].sort(([, a], [, b]) => Date.parse(a.last.time) - Date.parse(b.last.time));
       if (first) this.#nodes.delete(first[0]);

@@ -7,3 +7,6 @@ export const key = {
   keep: (value: string): void => sessionStorage.setItem(NAME, value),
   forget: (): void => sessionStorage.removeItem(NAME),
 };
+
+/** Whether a node may do without one: it does under `--dev`, which serves its own machine alone. */
+export const mayDoWithout = (): boolean => ['localhost', '127.0.0.1', '[::1]'].includes(location.hostname);

@@ -5,7 +5,7 @@ import { nodes, type Refused, whenKeyIsWanted } from './api';
 import { Channels } from './channels';
 import { Clients } from './clients';
 import { Cluster } from './cluster';
-import { key } from './key';
+import { key, mayDoWithout } from './key';
 import { Link } from './link';
 import { Overview } from './overview';
 import { signIn } from './sign-in';
@@ -57,6 +57,10 @@ void begin();
 /** Looks, or asks for a key first. */
 async function begin(): Promise<void> {
   end();
+  if (key.get() === undefined && !mayDoWithout()) {
+    ask();
+    return;
+  }
   fill(body, h('p', { class: 'quiet' }, 'Asking the node…'));
   try {
     const first = await nodes();
@@ -71,16 +75,23 @@ async function begin(): Promise<void> {
   }
 }
 
-function ask(why: Refused): void {
+function ask(why?: Refused): void {
+  standAlone();
   nav.hidden = true;
   leave.hidden = true;
   link.element.hidden = true;
   signIn(body, why, () => void begin());
 }
 
+/** A node that wants a key serves no other pages. */
+function standAlone(): void {
+  document.querySelector('.bar nav')?.setAttribute('hidden', '');
+  document.querySelector('.brand')?.setAttribute('href', '/dashboard');
+}
+
 function start(first: Parameters<Cluster['add']>[0][]): void {
   const cluster = new Cluster();
-  for (const said of first) cluster.add(said, Date.now());
+  for (const said of first) cluster.add(said, Date.now(), false);
   const overview = new Overview();
   const show = () => {
     link.show();
@@ -99,6 +110,7 @@ function start(first: Parameters<Cluster['add']>[0][]): void {
   nav.hidden = false;
   link.element.hidden = false;
   leave.hidden = key.get() === undefined;
+  if (key.get() !== undefined) standAlone();
   route();
   show();
 }

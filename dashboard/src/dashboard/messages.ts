@@ -17,14 +17,19 @@ const MISSING: Record<Gap['why'], string> = {
 
 export class Messages {
   readonly element: HTMLElement;
-  readonly #list = h('ol', { class: 'log', role: 'log', 'aria-live': 'off', 'aria-label': 'Messages', tabindex: 0 });
+  readonly #list = h('ol');
+  readonly #log = h(
+    'div',
+    { class: 'log', role: 'log', 'aria-live': 'off', 'aria-label': 'Messages', tabindex: 0, hidden: true },
+    this.#list,
+  );
   readonly #note = h('p', { class: 'quiet empty' }, 'Reading…');
   readonly #subscription: Subscription;
   readonly #onFollow: (message: Message) => void;
 
   constructor(client: Tidings, channel: string, onFollow: (message: Message) => void) {
     this.#onFollow = onFollow;
-    this.element = h('div', { class: 'messages' }, this.#note, this.#list);
+    this.element = h('div', { class: 'messages' }, this.#note, this.#log);
     this.#subscription = client.channel(channel).subscribe({
       last: FIRST,
       onMessage: (message) => this.#add(this.#line(message)),
@@ -50,11 +55,12 @@ export class Messages {
   /** The newest stands at the top, so that it is seen without scrolling. */
   #add(line: HTMLElement): void {
     this.#note.hidden = true;
-    const list = this.#list;
-    const above = list.scrollTop;
+    const [list, log] = [this.#list, this.#log];
+    log.hidden = false;
+    const above = log.scrollTop;
     list.prepend(line);
     // Who has scrolled down goes on reading where they are.
-    if (above > 0) list.scrollTop = above + line.offsetHeight;
+    if (above > 0) log.scrollTop = above + line.offsetHeight;
     while (list.childElementCount > LINES_MAX) list.lastElementChild?.remove();
   }
 

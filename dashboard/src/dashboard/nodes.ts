@@ -36,6 +36,7 @@ export class NodeTable {
     {
       title: 'Stop it',
       unseen: true,
+      when: ({ node }) => node.last.state !== 'stopped' && node.last.state !== 'draining',
       make: (item) =>
         h('button', { type: 'button', class: 'danger slim', onclick: () => askToDrain(item().node) }, 'Drain…'),
     },

@@ -5,12 +5,17 @@ import type { Snapshot } from './snapshot';
 
 export const BIN_MS = 10_000;
 const BINS = 360;
+/** What happened until now is known so much later, in milliseconds: a node speaks every 5 seconds. */
+const LATE_MS = 8000;
 /** A node's word counts so long, in milliseconds; then it is silent, and counts for nothing. */
 const CARRIED_MS = 16_000;
 
+/** Words that are further apart tell nothing of the time between them. */
+const HOLE_MS = 60_000;
+
 /** The ends of the bins, in seconds since 1970. The last one ends before `time`, so that it is whole. */
 export function bins(time: number): number[] {
-  const end = Math.floor((time - BIN_MS / 2) / BIN_MS) * BIN_MS;
+  const end = Math.floor((time - LATE_MS) / BIN_MS) * BIN_MS;
   return Array.from({ length: BINS }, (_, index) => (end - (BINS - 1 - index) * BIN_MS) / 1000);
 }
 
@@ -29,28 +34,37 @@ export function gauge(nodes: Node[], times: number[], value: (said: Snapshot) =>
   return sums;
 }
 
-/** By how much a total grew in each bin, a second. The growth between two words is spread over the time between them. */
+/**
+ * By how much a total grew in each bin, a second. The growth between two words is spread over the time between them.
+ * Null where no node's words tell of a whole bin.
+ */
 export function growth(nodes: Node[], times: number[], total: (said: Snapshot) => number): (number | null)[] {
-  const sums: (number | null)[] = times.map(() => null);
+  const sums = times.map(() => 0);
+  const known = times.map(() => false);
   const begin = (times[0] ?? 0) * 1000 - BIN_MS;
   for (const { samples } of nodes) {
+    const told = times.map(() => 0);
     for (let index = 1; index < samples.length; index++) {
       const [before, after] = [samples[index - 1], samples[index]];
-      if (!before || !after || after.at - before.at > 60_000) continue;
+      if (!before || !after || after.at - before.at > HOLE_MS) continue;
       const each = Math.max(0, total(after.said) - total(before.said)) / (after.at - before.at);
       const first = Math.max(0, Math.floor((before.at - begin) / BIN_MS));
       const last = Math.min(BINS - 1, Math.floor((after.at - 1 - begin) / BIN_MS));
       for (let bin = first; bin <= last; bin++) {
         const from = Math.max(before.at, begin + bin * BIN_MS);
-        const until = Math.min(after.at, begin + (bin + 1) * BIN_MS);
-        if (until > from) sums[bin] = (sums[bin] ?? 0) + (each * (until - from)) / (BIN_MS / 1000);
+        const time = Math.min(after.at, begin + (bin + 1) * BIN_MS) - from;
+        sums[bin] = (sums[bin] ?? 0) + (each * time) / (BIN_MS / 1000);
+        told[bin] = (told[bin] ?? 0) + time;
       }
     }
+    told.forEach((time, bin) => {
+      if (time > BIN_MS * 0.9) known[bin] = true;
+    });
   }
-  return sums;
+  return sums.map((sum, bin) => (known[bin] ? sum : null));
 }
 
-/** The same of a growth, for `longest`-like values: the largest of all nodes. */
+/** The largest of all nodes at the end of each bin. */
 export function largest(nodes: Node[], times: number[], value: (said: Snapshot) => number): (number | null)[] {
   const each = nodes.map((node) => gauge([node], times, value));
   return times.map((_, bin) => {

@@ -13,6 +13,8 @@ export interface Column<Item> {
   kind?: (item: Item) => string;
   /** In the place of a text: made once for a row; `item()` is what the row is of now. */
   make?: (item: () => Item) => Node;
+  /** Whether there is one, of what is made. */
+  when?: (item: Item) => boolean;
 }
 
 interface Row<Item> {
@@ -71,8 +73,9 @@ export class Table<Item> {
     const key = this.#key(item);
     const row = this.#rows.get(key) ?? this.#make(key, item);
     row.item = item;
-    this.#columns.forEach(({ text, kind }, index) => {
+    this.#columns.forEach(({ text, kind, when }, index) => {
       const cell = row.cells[index];
+      if (cell && when) cell.hidden = !when(item);
       if (!cell || !text) return;
       const words = text(item);
       if (cell.textContent !== words) cell.textContent = words;

@@ -54,7 +54,7 @@ function tiles(cluster: Cluster, now: number): Tile[] {
     {
       title: 'Published',
       value: `${amount(tenth(sum((node) => rate(node, (said) => said.messages.in))))}/s`,
-      note: `into ${amount(Math.max(0, ...nodes.map(({ last }) => last.channels)))} channels or more`,
+      note: `${nodes.length > 1 ? '≥ ' : ''}${amount(Math.max(0, ...nodes.map(({ last }) => last.channels)))} channels are read`,
     },
     {
       title: 'Slow readers',
