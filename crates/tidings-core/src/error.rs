@@ -68,6 +68,8 @@ pub enum Code {
     BadJson,
     /// A message key is too long or holds a control character.
     BadKey,
+    /// What is to be done to nodes or clients cannot be understood.
+    BadOrder,
     /// A query parameter or header cannot be understood.
     BadQuery,
     /// What came is not a request of HTTP/1.1.
@@ -86,6 +88,8 @@ pub enum Code {
     BrokerUnavailable,
     /// The channel is closed.
     ChannelClosed,
+    /// An operator ended the connection.
+    Disconnected,
     /// The node is shutting down.
     Draining,
     /// The credential is valid and lacks the right.
@@ -100,6 +104,8 @@ pub enum Code {
     Lagged,
     /// The path exists, and not with this method.
     MethodNotAllowed,
+    /// The node that was meant does not answer.
+    NoAnswer,
     /// A right is needed, and no credential was sent.
     NoCredentials,
     /// There is nothing at this path.
@@ -114,6 +120,8 @@ pub enum Code {
     RateLimited,
     /// The node holds as many revocations as it may.
     RevocationsFull,
+    /// An operator ended the connection, and wants its client to stay away.
+    SentAway,
     /// Plain HTTP came to a port that speaks TLS.
     TlsRequired,
     /// The token was valid once: it expired, or was revoked.
@@ -130,13 +138,15 @@ pub enum Code {
     UnknownConsumer,
     /// No namespace of this name is declared.
     UnknownNamespace,
+    /// No node of this name was heard lately.
+    UnknownNode,
     /// The request target is longer than 16 KiB.
     UriTooLong,
 }
 
 impl Code {
     /// Every code, in the order of the alphabet.
-    pub const ALL: [Code; 42] = [
+    pub const ALL: [Code; 47] = [
         Code::AlreadySubscribed,
         Code::BadBatch,
         Code::BadChannel,
@@ -147,6 +157,7 @@ impl Code {
         Code::BadId,
         Code::BadJson,
         Code::BadKey,
+        Code::BadOrder,
         Code::BadQuery,
         Code::BadRequest,
         Code::BadRevocation,
@@ -156,6 +167,7 @@ impl Code {
         Code::BodyIncomplete,
         Code::BrokerUnavailable,
         Code::ChannelClosed,
+        Code::Disconnected,
         Code::Draining,
         Code::Forbidden,
         Code::HeadTooLarge,
@@ -163,6 +175,7 @@ impl Code {
         Code::KeysUnavailable,
         Code::Lagged,
         Code::MethodNotAllowed,
+        Code::NoAnswer,
         Code::NoCredentials,
         Code::NotFound,
         Code::OriginRefused,
@@ -170,6 +183,7 @@ impl Code {
         Code::PresenceOff,
         Code::RateLimited,
         Code::RevocationsFull,
+        Code::SentAway,
         Code::TlsRequired,
         Code::TokenExpired,
         Code::TooLarge,
@@ -178,6 +192,7 @@ impl Code {
         Code::UnknownChannel,
         Code::UnknownConsumer,
         Code::UnknownNamespace,
+        Code::UnknownNode,
         Code::UriTooLong,
     ];
 
@@ -194,6 +209,7 @@ impl Code {
             Code::BadId => "bad-id",
             Code::BadJson => "bad-json",
             Code::BadKey => "bad-key",
+            Code::BadOrder => "bad-order",
             Code::BadQuery => "bad-query",
             Code::BadRequest => "bad-request",
             Code::BadRevocation => "bad-revocation",
@@ -203,6 +219,7 @@ impl Code {
             Code::BodyIncomplete => "body-incomplete",
             Code::BrokerUnavailable => "broker-unavailable",
             Code::ChannelClosed => "channel-closed",
+            Code::Disconnected => "disconnected",
             Code::Draining => "draining",
             Code::Forbidden => "forbidden",
             Code::HeadTooLarge => "head-too-large",
@@ -210,6 +227,7 @@ impl Code {
             Code::KeysUnavailable => "keys-unavailable",
             Code::Lagged => "lagged",
             Code::MethodNotAllowed => "method-not-allowed",
+            Code::NoAnswer => "no-answer",
             Code::NoCredentials => "no-credentials",
             Code::NotFound => "not-found",
             Code::OriginRefused => "origin-refused",
@@ -217,6 +235,7 @@ impl Code {
             Code::PresenceOff => "presence-off",
             Code::RateLimited => "rate-limited",
             Code::RevocationsFull => "revocations-full",
+            Code::SentAway => "sent-away",
             Code::TlsRequired => "tls-required",
             Code::TokenExpired => "token-expired",
             Code::TooLarge => "too-large",
@@ -225,6 +244,7 @@ impl Code {
             Code::UnknownChannel => "unknown-channel",
             Code::UnknownConsumer => "unknown-consumer",
             Code::UnknownNamespace => "unknown-namespace",
+            Code::UnknownNode => "unknown-node",
             Code::UriTooLong => "uri-too-long",
         }
     }
@@ -242,6 +262,7 @@ impl Code {
             | Code::BadId
             | Code::BadJson
             | Code::BadKey
+            | Code::BadOrder
             | Code::BadQuery
             | Code::BadRequest
             | Code::BadRevocation
@@ -258,14 +279,20 @@ impl Code {
             | Code::Forbidden
             | Code::NoCredentials
             | Code::OriginRefused
+            | Code::SentAway
             | Code::PresenceOff
             | Code::TlsRequired
             | Code::TokenExpired
             | Code::UnknownChannel
             | Code::UnknownConsumer
-            | Code::UnknownNamespace => Retry::AfterChange,
+            | Code::UnknownNamespace
+            | Code::UnknownNode => Retry::AfterChange,
             Code::BodyIncomplete | Code::Lagged => Retry::After(0),
-            Code::BrokerUnavailable | Code::Draining | Code::KeysUnavailable => Retry::After(2_000),
+            Code::BrokerUnavailable
+            | Code::Disconnected
+            | Code::Draining
+            | Code::KeysUnavailable
+            | Code::NoAnswer => Retry::After(2_000),
             Code::RateLimited => Retry::After(1_000),
             Code::IdempotencyFull | Code::Overloaded | Code::RevocationsFull | Code::TooManyConnections => {
                 Retry::After(10_000)
@@ -286,6 +313,7 @@ impl Code {
             Code::BadId => "use 1 to 255 printable ASCII characters",
             Code::BadJson => "send valid JSON, or name the right Content-Type",
             Code::BadKey => "use 1 to 255 bytes without control characters",
+            Code::BadOrder => "see docs/protocol.md, Operating a cluster, for the bodies that this path takes",
             Code::BadQuery => "correct the parameter that the detail names",
             Code::BadRequest => "send HTTP/1.1 as RFC 9112 has it, without TLS",
             Code::BadRevocation => {
@@ -299,6 +327,7 @@ impl Code {
             Code::BodyIncomplete => "send the body again, with the same Idempotency-Key",
             Code::BrokerUnavailable => "try again in a moment, with the same Idempotency-Key",
             Code::ChannelClosed => "publish to another channel; what was published can still be read",
+            Code::Disconnected => "connect again with your cursor",
             Code::Draining => {
                 "connect again: another node, or this one once restarted, continues at your cursor"
             }
@@ -312,6 +341,7 @@ impl Code {
             }
             Code::Lagged => "connect again with your cursor, and read faster",
             Code::MethodNotAllowed => "use a method that the Allow header names",
+            Code::NoAnswer => "ask again, and look at the node where it runs",
             Code::NoCredentials => "send Authorization: Bearer with an API key or a token",
             Code::NotFound => "see docs/protocol.md for the paths of this server",
             Code::OriginRefused => {
@@ -321,6 +351,7 @@ impl Code {
             Code::PresenceOff => "set presence = true in the namespace",
             Code::RateLimited => "wait as long as Retry-After says, and publish more slowly",
             Code::RevocationsFull => "revoke for a shorter time (`until`), or wait until others have ended",
+            Code::SentAway => "ask who runs this server; connect again when you may",
             Code::TlsRequired => "use https:// or wss:// in the URL",
             Code::TokenExpired => "get a new token and connect again with your cursor",
             Code::TooLarge => "send less at once, or raise limits.message_bytes",
@@ -331,6 +362,7 @@ impl Code {
             Code::UnknownChannel => "create it first, with PUT and an API key that may administer",
             Code::UnknownConsumer => "read the channel with `consumer=NAME` first, with the same credentials",
             Code::UnknownNamespace => "declare [namespaces.NAME] in the configuration",
+            Code::UnknownNode => "see GET /v1/nodes, or `tidings nodes`, for those that there are",
             Code::UriTooLong => "keep the request target under 16 KiB",
         }
     }

@@ -5,15 +5,15 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use parking_lot::Mutex;
-use slab::Slab;
 use tokio::sync::Notify;
 
 use crate::broker::{Broker, BrokerError};
 use crate::clock::Clock;
+use crate::cluster::{self, Cluster, Own};
 use crate::error::{Code, Error, Result, Stored};
-use crate::feed::{Bell, Feeds};
+use crate::feed::Feeds;
 use crate::limit::{Rates, Seats};
+use crate::live::LiveReads;
 use crate::log::Channel;
 use crate::metrics::Metrics;
 use crate::policy::Delivery;
@@ -60,8 +60,8 @@ pub(crate) struct Shared {
     /// What each user has published lately.
     pub(crate) rates: Rates<Arc<str>>,
     pub(crate) ids: Ids,
-    /// The bell of each live subscription, to wake it when the node drains.
-    pub(crate) bells: Mutex<Slab<Arc<Bell>>>,
+    pub(crate) live: LiveReads,
+    pub(crate) cluster: Cluster,
     draining: AtomicBool,
     /// Wakes those who wait for the node to drain.
     drained: Notify,
@@ -84,7 +84,8 @@ impl Hub {
             seats: Arc::default(),
             rates: Rates::default(),
             ids: Ids { incarnation, next: AtomicU64::new(0) },
-            bells: Mutex::default(),
+            live: LiveReads::default(),
+            cluster: Cluster::new(),
             draining: AtomicBool::new(false),
             drained: Notify::new(),
             broker,
@@ -157,7 +158,8 @@ impl Control {
     pub fn drain(&self) {
         self.shared.draining.store(true, Ordering::SeqCst);
         self.shared.drained.notify_waiters();
-        self.wake();
+        self.shared.live.wake_all();
+        self.say();
     }
 
     /// Puts other settings into force, for all that begins from now on. What is under way is judged again:
@@ -169,18 +171,12 @@ impl Control {
         let settings = shared.settings.get();
         shared.feeds.allow(settings.limits.feeds);
         shared.feeds.keep_by(|channel| settings.policy.of(channel).ok().map(|namespace| namespace.rules()));
-        self.wake();
+        shared.live.wake_all();
     }
 
     /// The settings in force.
     pub fn settings(&self) -> Arc<Settings> {
         self.shared.settings.get()
-    }
-
-    fn wake(&self) {
-        for (_, bell) in self.shared.bells.lock().iter() {
-            bell.wake();
-        }
     }
 
     /// Takes in what other nodes revoke, and what was revoked before this one started. Needs a tokio runtime.
@@ -190,7 +186,7 @@ impl Control {
 
     /// Live subscriptions.
     pub fn subscriptions(&self) -> usize {
-        self.shared.bells.lock().len()
+        self.shared.live.len()
     }
 
     /// Channels that are followed.
@@ -201,6 +197,38 @@ impl Control {
     /// Channels that are read and polled, since [`crate::Limits::feeds`] others are followed.
     pub fn feeds_polled(&self) -> usize {
         self.shared.feeds.polling()
+    }
+
+    /// Sockets of live reads that have taken nothing for over a second, and for how many milliseconds the longest.
+    pub fn stuck(&self) -> (usize, u64) {
+        let (count, since_ms) = self.shared.live.stuck();
+        (count, since_ms.map_or(0, |since_ms| self.shared.clock.now_ms().saturating_sub(since_ms)))
+    }
+
+    /// Joins the nodes that share this node's broker: it says how it is, hears how they are, and answers what they
+    /// ask. Needs a tokio runtime.
+    pub fn join(&self, own: Own) {
+        cluster::join(&self.shared, own);
+    }
+
+    /// Says at once how this node is: something has changed.
+    pub fn say(&self) {
+        self.shared.cluster.say();
+    }
+
+    /// Says, as its last word, that this node has stopped.
+    pub async fn part(&self) {
+        self.shared.part().await;
+    }
+
+    /// Waits until an operator wants this node to stop; gives who, as the log is to name it.
+    pub async fn told_to_stop(&self) -> String {
+        self.shared.cluster.told_to_stop().await
+    }
+
+    /// The name of this life of the node among the others.
+    pub fn incarnation(&self) -> String {
+        self.shared.ids.incarnation()
     }
 
     /// Whether the broker answers.
@@ -226,6 +254,11 @@ impl Shared {
 }
 
 impl Ids {
+    /// The node's incarnation, as text.
+    pub(crate) fn incarnation(&self) -> String {
+        format!("{:016x}", self.incarnation)
+    }
+
     pub(crate) fn next(&self) -> Box<str> {
         let mut raw = [0; 15];
         raw[..8].copy_from_slice(&self.incarnation.to_be_bytes());

@@ -43,12 +43,14 @@
 
 pub mod broker;
 mod clock;
+mod cluster;
 mod error;
 mod feed;
 #[cfg(any(test, feature = "fuzzing"))]
 pub mod fuzzing;
 mod hub;
 mod limit;
+mod live;
 pub mod log;
 mod metrics;
 mod policy;
@@ -59,10 +61,12 @@ mod session;
 mod settings;
 
 pub use clock::Clock;
+pub use cluster::{ClientEntry, InUse, Own, ReaderEntry, Report, Roll, Whose};
 pub use error::{Code, Error, Result, Retry, Stored};
 pub use feed::{Entry, Slot};
 pub use hub::{Control, Hub, Parts};
 pub use limit::{Limits, Rate, Rates, Seat, Seats};
+pub use live::Via;
 pub use log::{Channel, ChannelError, Cursor, Retain};
 pub use metrics::Metrics;
 pub use policy::{Delivery, Namespace, Policy, Publish, Subscribe};

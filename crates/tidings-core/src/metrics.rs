@@ -1,5 +1,7 @@
 //! Everything that a node measures, in one list.
 
+use std::sync::atomic::{AtomicU64, Ordering};
+
 use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
@@ -13,6 +15,7 @@ pub struct Metrics {
     delivered: Family<Namespace, Counter>,
     connections: Family<Door, Gauge>,
     errors: Family<Code, Counter>,
+    totals: Totals,
     /// Channels that the node follows.
     pub feeds: Gauge,
     /// Channels that are read and polled, since as many as may be are followed.
@@ -38,6 +41,14 @@ struct Code {
     code: &'static str,
 }
 
+/// What is counted over all namespaces, since a family does not add up.
+#[derive(Debug, Default)]
+struct Totals {
+    stored: AtomicU64,
+    sent: AtomicU64,
+    sent_bytes: AtomicU64,
+}
+
 impl Metrics {
     /// Measures that all stand at zero.
     pub fn new() -> Self {
@@ -47,6 +58,7 @@ impl Metrics {
             delivered: Family::default(),
             connections: Family::default(),
             errors: Family::default(),
+            totals: Totals::default(),
             feeds: Gauge::default(),
             feeds_polled: Gauge::default(),
             subscriptions: Gauge::default(),
@@ -58,6 +70,7 @@ impl Metrics {
             delivered,
             connections,
             errors,
+            totals: _,
             feeds,
             feeds_polled,
             subscriptions,
@@ -89,12 +102,32 @@ impl Metrics {
 
     /// Counts stored messages.
     pub fn published(&self, namespace: &str, messages: u64) {
+        self.totals.stored.fetch_add(messages, Ordering::Relaxed);
         self.published.get_or_create(&Namespace { namespace: namespace.to_owned() }).inc_by(messages);
     }
 
     /// The counter of messages given to streams.
     pub fn delivered(&self, namespace: &str) -> Counter {
         self.delivered.get_or_create(&Namespace { namespace: namespace.to_owned() }).clone()
+    }
+
+    /// Counts messages that went out, in streams and pages, in so many bytes.
+    pub fn sent(&self, messages: u64, bytes: u64) {
+        self.totals.sent.fetch_add(messages, Ordering::Relaxed);
+        self.totals.sent_bytes.fetch_add(bytes, Ordering::Relaxed);
+    }
+
+    /// Messages stored, messages sent, and their bytes.
+    pub fn totals(&self) -> (u64, u64, u64) {
+        let Totals { stored, sent, sent_bytes } = &self.totals;
+        let [stored, sent, bytes] = [stored, sent, sent_bytes].map(|total| total.load(Ordering::Relaxed));
+        (stored, sent, bytes)
+    }
+
+    /// The errors that clients were given, by code: those that there were.
+    pub fn errors(&self) -> Vec<(&'static str, u64)> {
+        let codes = crate::error::Code::ALL.iter().map(|code| code.as_str());
+        codes.filter_map(|code| Some((code, self.errors.get(&Code { code })?.get()))).collect()
     }
 
     /// The gauge of open streams of one door.

@@ -24,6 +24,8 @@ pub enum Subscribe {
     User,
     /// A token whose `subscribe` patterns cover the channel.
     Token,
+    /// API keys that may administer, and no others.
+    Administer,
 }
 
 /// Who may write to a channel. An API key always may.
@@ -35,6 +37,8 @@ pub enum Publish {
     User,
     /// A token whose `publish` patterns cover the channel.
     Token,
+    /// Nobody: the nodes do.
+    Nobody,
 }
 
 /// The rules of one namespace.
@@ -100,6 +104,17 @@ impl Namespace {
 }
 
 impl Namespace {
+    /// The namespace of what nodes say of themselves, which is built in.
+    pub(crate) fn own() -> Self {
+        Namespace {
+            // An hour of a hundred nodes.
+            retain: Retain { messages: 100_000, age_ms: 3_600_000 },
+            subscribe: Subscribe::Administer,
+            publish: Publish::Nobody,
+            ..Namespace::new(Delivery::AtMostOnce)
+        }
+    }
+
     /// What a broker needs to know of it.
     pub fn rules(&self) -> Rules {
         Rules {
@@ -126,8 +141,10 @@ pub struct Policy {
 impl Policy {
     /// The policy made of these namespaces.
     pub fn new(namespaces: impl IntoIterator<Item = (String, Namespace)>) -> Self {
+        let own = (Channel::OWN.to_owned(), Namespace::own());
+        let namespaces = namespaces.into_iter().chain([own]);
         Policy {
-            namespaces: namespaces.into_iter().map(|(name, n)| (name, Arc::new(n))).collect(),
+            namespaces: namespaces.map(|(name, n)| (name, Arc::new(n))).collect(),
             channel_bytes: Channel::BYTES_MAX,
         }
     }
@@ -142,11 +159,14 @@ impl Policy {
     /// The rules of a channel, or [`Code::UnknownNamespace`]; [`Code::BadChannel`] where its name is too long here.
     pub fn of(&self, channel: &Channel) -> Result<Arc<Namespace>> {
         let most = self.channel_bytes;
-        if channel.as_str().len() > most {
+        let name = channel.namespace();
+        if name == Channel::OWN && *channel != Channel::nodes() {
+            return Err(Error::new(Code::UnknownNamespace, format!("this server has no channel `{channel}`")));
+        }
+        if name != Channel::OWN && channel.as_str().len() > most {
             let detail = format!("the channel name has more than {most} bytes, which is the limit here");
             return Err(Error::new(Code::BadChannel, detail));
         }
-        let name = channel.namespace();
         self.namespaces.get(name).cloned().ok_or_else(|| {
             Error::new(Code::UnknownNamespace, format!("no namespace `{name}` is declared on this server"))
         })

@@ -85,6 +85,11 @@ impl Reader {
         self.at
     }
 
+    /// How many messages follow a place of it, as far as its feed knows.
+    pub(crate) fn after(&self, place: Position) -> Option<usize> {
+        self.lease.feed.after(place)
+    }
+
     /// Reads by other rules from now on; but what becomes of it below the log stays, as its greeting said.
     pub(crate) fn keep_by(&mut self, rules: Rules) {
         self.rules = Rules { below: self.rules.below, ..rules };

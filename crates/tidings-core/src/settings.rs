@@ -33,6 +33,7 @@ impl Settings {
     pub(crate) fn may_subscribe(&self, identity: &Identity, channel: &Channel) -> Result<Arc<Namespace>> {
         let namespace = self.policy.of(channel)?;
         let allowed = match (identity, namespace.subscribe) {
+            (_, Subscribe::Administer) => return Settings::may_administer(identity).map(|()| namespace),
             (_, Subscribe::Public) | (Identity::Client(_), Subscribe::User) => true,
             (Identity::Backend(backend), _) if !backend.rights.read => return Err(lacks("read")),
             (Identity::Backend(_), _) => true,
@@ -51,6 +52,10 @@ impl Settings {
     pub(crate) fn may_publish(&self, identity: &Identity, channel: &Channel) -> Result<Arc<Namespace>> {
         let namespace = self.policy.of(channel)?;
         let allowed = match (identity, namespace.publish) {
+            (Identity::Anonymous, Publish::Nobody) => {
+                return Err(no_credentials(&format!("publishing to `{channel}` needs credentials")));
+            }
+            (_, Publish::Nobody) => return Err(forbidden(&format!("nodes alone write `{channel}`"))),
             (Identity::Backend(backend), _) if !backend.rights.publish => return Err(lacks("publish")),
             (Identity::Backend(_), _) | (Identity::Client(_), Publish::User) => true,
             (Identity::Anonymous, _) => {
@@ -62,6 +67,16 @@ impl Settings {
         match allowed {
             true => Ok(namespace),
             false => Err(forbidden(&format!("these credentials do not allow publishing to `{channel}`"))),
+        }
+    }
+
+    /// Checks the right to create a channel and to delete it, and gives its namespace.
+    pub(crate) fn may_keep(&self, identity: &Identity, channel: &Channel) -> Result<Arc<Namespace>> {
+        Settings::may_administer(identity)?;
+        let namespace = self.policy.of(channel)?;
+        match namespace.publish {
+            Publish::Nobody => Err(forbidden(&format!("`{channel}` is the nodes' own"))),
+            Publish::Server | Publish::User | Publish::Token => Ok(namespace),
         }
     }
 

@@ -11,6 +11,7 @@ mod entrance;
 pub mod fuzzing;
 pub mod http;
 mod item;
+mod operate;
 mod poll;
 mod presence;
 mod publish;

@@ -6,7 +6,7 @@ use axum::body::Body;
 use axum::response::{IntoResponse, Response};
 use http::header::{CACHE_CONTROL, CONTENT_TYPE};
 use serde::{Deserialize, Serialize};
-use tidings_core::{Code, Error, Identity, Result, Revoked, Session, Whom};
+use tidings_core::{Code, Error, Result, Revoked, Session, Whom};
 
 use crate::publish::body::Incoming;
 use crate::{Doors, wire};
@@ -46,11 +46,7 @@ pub(crate) async fn revoke(doors: &Doors, session: &Session, body: Body) -> Resu
     let body = Incoming::new(body, doors, session).whole(BODY_BYTES_MAX).await?;
     let (whom, until_ms) = order(&body)?;
     let Revoked { until_ms, ended } = session.revoke(whom.clone(), until_ms).await?;
-    let key = match session.identity() {
-        Identity::Backend(backend) => backend.name.as_deref().unwrap_or(""),
-        Identity::Anonymous | Identity::Client(_) => "",
-    };
-    tracing::info!(?whom, until_ms, ended, key, "revoked");
+    tracing::info!(?whom, until_ms, ended, by = session.who(), "revoked");
     let receipt = Receipt { whom: &whom, until: wire::time(until_ms).to_string(), ended };
     // A struct of strings and a number always serialises.
     let body = serde_json::to_string(&receipt).unwrap_or_default();

@@ -24,12 +24,12 @@ use crate::http::peer::Peer;
 use crate::http::problem::{Counted, Problem};
 use crate::http::refusal::{Refused, TARGET_BYTES_MAX};
 use crate::{
-    Doors, Entrance, Request, channel as life, consumer, item, poll, presence, publish, revocation, sse,
+    Doors, Entrance, Request, channel as life, consumer, item, operate, poll, presence, publish, revocation, sse,
     websocket,
 };
 
 /// The names in a path, if they are text.
-type Path = std::result::Result<RawPathParams, RawPathParamsRejection>;
+pub(crate) type Path = std::result::Result<RawPathParams, RawPathParamsRejection>;
 
 /// The routes of channels. Wrap what they are merged into with [`shared`].
 pub fn router(entrance: &Entrance) -> Router {
@@ -45,7 +45,7 @@ pub fn router(entrance: &Entrance) -> Router {
     if entrance.doors().echo {
         router = router.route("/dev/echo", any(echo));
     }
-    router.with_state(entrance.clone())
+    router.merge(operate::routes()).with_state(entrance.clone())
 }
 
 /// What holds for every path of a node: limits of the target, origins, preflights, counting, and a 404 in our words.
@@ -299,7 +299,7 @@ async fn read(
 }
 
 /// The name in a path. Bytes that are not UTF-8 become U+FFFD, which no channel has.
-fn name(path: &Path) -> &str {
+pub(crate) fn name(path: &Path) -> &str {
     match path {
         Ok(params) => params.iter().next().map_or("", |(_, name)| name),
         Err(_) => "\u{fffd}",
@@ -321,7 +321,7 @@ pub(crate) fn channels<'a>(names: impl Iterator<Item = &'a str>) -> Result<Vec<C
     Ok(channels)
 }
 
-async fn open(doors: &Doors, request: &Request, channels: &[Channel]) -> Result<Session> {
+pub(crate) async fn open(doors: &Doors, request: &Request, channels: &[Channel]) -> Result<Session> {
     let credentials = credentials(&request.headers, &request.query);
     // The namespace is judged before the credentials, also where those cannot be read.
     match credentials {
@@ -330,6 +330,6 @@ async fn open(doors: &Doors, request: &Request, channels: &[Channel]) -> Result<
     }
 }
 
-fn answer(result: Result<Response>) -> Response {
+pub(crate) fn answer(result: Result<Response>) -> Response {
     result.unwrap_or_else(|error| Problem::from(error).into_response())
 }

@@ -120,6 +120,21 @@ impl Feed {
         }
     }
 
+    /// How many messages follow a place, as far as its ring goes.
+    pub(crate) fn after(&self, place: Position) -> Option<usize> {
+        match &*self.state.lock() {
+            State::Live(ring) => ring.after(place),
+            State::Joining(_) => None,
+        }
+    }
+
+    /// Wakes all who read it, without anything to read; gives how many they are.
+    fn wake(&self) -> usize {
+        let bells = self.bells.lock();
+        bells.iter().for_each(|(_, (bell, _))| bell.wake());
+        bells.len()
+    }
+
     /// Adds a bell, to be rung whenever something changes. Rings it once, for what came before.
     fn join(&self, bell: &Arc<Bell>, reader: u32) -> usize {
         let key = self.bells.lock().insert((bell.clone(), reader));

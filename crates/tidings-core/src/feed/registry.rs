@@ -126,6 +126,28 @@ impl Feeds {
         self.shared.table.lock().polling()
     }
 
+    /// Wakes all who read a channel; gives how many they are.
+    pub(crate) fn wake(&self, channel: &Channel) -> usize {
+        let feed = self.shared.table.lock().live.get(channel).map(|live| live.feed.clone());
+        feed.map_or(0, |feed| feed.wake())
+    }
+
+    /// The channels that have a feed and whose names begin so, after a name: the first so many in the order of
+    /// names, each with its readers.
+    pub(crate) fn named(&self, prefix: &str, after: Option<&str>, most: usize) -> Vec<(Channel, usize)> {
+        let fits = |channel: &Channel| {
+            channel.as_str().starts_with(prefix) && after.is_none_or(|after| channel.as_str() > after)
+        };
+        let mut named: Vec<_> = {
+            let table = self.shared.table.lock();
+            let live = table.live.iter().filter(|(channel, _)| fits(channel));
+            live.map(|(channel, live)| (channel.clone(), live.readers)).collect()
+        };
+        named.sort_unstable();
+        named.truncate(most);
+        named
+    }
+
     /// Joins the feed of a channel, which starts if it does not live.
     pub(crate) fn join(&self, channel: &Channel, rules: Rules, bell: &Arc<Bell>, reader: u32) -> Lease {
         let feed = {

@@ -81,6 +81,15 @@ impl Ring {
         Look::Entries { more: lacking > max }
     }
 
+    /// How many entries follow a place, if it lies within the ring.
+    pub(super) fn after(&self, place: Position) -> Option<usize> {
+        let within = place.epoch == self.end.epoch && place.offset >= self.from.offset;
+        within.then(|| {
+            let newer = |entry: &&Arc<Entry>| entry.message.position.offset > place.offset;
+            self.entries.iter().rev().take_while(newer).count()
+        })
+    }
+
     fn drop_oldest(&mut self) {
         if let Some(entry) = self.entries.pop_front() {
             self.weight -= entry.message.weight();

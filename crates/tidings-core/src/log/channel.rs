@@ -57,6 +57,14 @@ impl Channel {
         Channel::parse(name)
     }
 
+    /// The namespace of the server's own channels that can be read from outside.
+    pub const OWN: &'static str = "@tidings";
+
+    /// What nodes say of themselves.
+    pub fn nodes() -> Self {
+        Channel("@tidings:nodes".into())
+    }
+
     /// A channel of the server's own, which nobody can name from outside.
     pub(crate) fn internal(purpose: &str, of: &str) -> Self {
         Channel(format!("${purpose}:{of}").into())

@@ -52,7 +52,7 @@ pub use writer::{Stopped, Writer};
 /// [`Code::TokenExpired`].
 #[derive(Clone)]
 pub struct Session {
-    hub: Arc<Shared>,
+    pub(crate) hub: Arc<Shared>,
     identity: Identity,
 }
 
@@ -155,6 +155,15 @@ impl Session {
         self.hub.revocations.revoke(whom, until_ms).await
     }
 
+    /// What to call the client where it is noted who did something: the name of its key, or how its hash begins.
+    pub fn who(&self) -> String {
+        match &self.identity {
+            Identity::Anonymous => "nobody".to_owned(),
+            Identity::Backend(backend) => backend.label(),
+            Identity::Client(_) => "a token".to_owned(),
+        }
+    }
+
     /// Checks the right to administer: an API key that has it.
     pub fn may_administer(&self) -> Result<()> {
         Settings::may_administer(&self.judge()?.identity)
@@ -162,8 +171,8 @@ impl Session {
 
     /// Creates a channel, or gives one that is there other terms. Needs the right to administer.
     pub async fn create(&self, channel: &Channel, terms: Terms) -> Result<Created> {
-        self.may_administer()?;
-        let rules = self.hub.settings.get().policy.of(channel)?.rules();
+        let Judge { settings, identity, .. } = self.judge()?;
+        let rules = settings.may_keep(&identity, channel)?.rules();
         Ok(answer(self.hub.broker.create(channel, terms, &rules)).await?)
     }
 
@@ -175,8 +184,8 @@ impl Session {
     /// Deletes a channel, with all that is in it; its readers are told by a gap. False where there was
     /// none. Needs the right to administer.
     pub async fn delete(&self, channel: &Channel) -> Result<bool> {
-        self.may_administer()?;
-        let rules = self.hub.settings.get().policy.of(channel)?.rules();
+        let Judge { settings, identity, .. } = self.judge()?;
+        let rules = settings.may_keep(&identity, channel)?.rules();
         Ok(answer(self.hub.broker.delete(channel, &rules)).await?)
     }
 

@@ -157,6 +157,13 @@ impl Readers {
         paced.or_else(|| self.get(number).map(Reader::at))
     }
 
+    /// The place of the read of a channel, and how many messages follow it, as far as that is known.
+    pub(super) fn place(&self, channel: &Channel) -> Option<(Position, Option<usize>)> {
+        let number = self.number(channel)?;
+        let at = self.at(number)?;
+        Some((at, self.get(number)?.after(at)))
+    }
+
     /// Moves a reader past an item that began to go out.
     pub(super) fn advance(&mut self, number: u32, item: &Item) {
         if let Some(Some(reader)) = self.places.get_mut(number as usize) {

@@ -1,19 +1,22 @@
 //! A live read of one or many channels by one client.
 
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use prometheus_client::metrics::counter::Counter;
+use tokio::time::Instant;
 
 use crate::feed::Bell;
 use crate::hub::Shared;
 use crate::limit::Seat;
+use crate::live::{Dismissal, STUCK_AFTER, Via};
 use crate::log::{Channel, Cursor, Position};
 use crate::policy::Delivery;
 use crate::presence::Member;
 use crate::reader::{Item, Reader};
 
-use super::Session;
+use super::{Identity, Session};
 use super::pace::Pace;
 use super::readers::{Batch, Readers};
 use super::start::Place;
@@ -35,6 +38,10 @@ pub struct Subscription {
     term: Term,
     /// Its place among the live reads of its user.
     seat: Option<Seat<Arc<str>>>,
+    /// The calls that it has heard of, see [`crate::live::LiveReads::calls`].
+    heard: u64,
+    /// Whether its socket is noted as one that takes nothing.
+    is_stuck: bool,
     /// Of the namespace that was joined first.
     delivered: Option<Counter>,
     members: Vec<Option<Member>>,
@@ -60,7 +67,7 @@ impl Subscription {
     /// A subscription to nothing yet, with room for so many readers.
     pub(super) fn new(hub: Arc<Shared>, room: usize) -> Self {
         let bell = Arc::new(Bell::new(room));
-        let registration = hub.bells.lock().insert(bell.clone());
+        let registration = hub.live.enter(bell.clone(), hub.clock.now_ms());
         let readers = Readers::new(room, bell.words());
         Subscription {
             hub,
@@ -71,6 +78,9 @@ impl Subscription {
             max_lag_ms: MAX_LAG_MS,
             term: Term::default(),
             seat: None,
+            // Before any: the first look asks.
+            heard: u64::MAX,
+            is_stuck: false,
             delivered: None,
             members: Vec::new(),
         }
@@ -171,6 +181,11 @@ impl Subscription {
 
     /// Ends with the token of this session from now on.
     pub(super) fn ends_with(&mut self, session: &Session) {
+        let user = match session.identity() {
+            Identity::Client(client) => client.user.clone(),
+            Identity::Anonymous | Identity::Backend(_) => None,
+        };
+        self.hub.live.belongs(self.registration, user);
         self.term = Term::of(session, &self.bell);
     }
 
@@ -213,10 +228,60 @@ impl Subscription {
         self.bell.register(cx.waker());
     }
 
-    /// Milliseconds until the token ends, 0 once it is revoked or its credentials are accepted no more; `None`
-    /// where they do not end.
+    /// Milliseconds until it ends by itself, 0 once its token is revoked, its credentials are accepted no more, or an
+    /// operator ended it; `None` where it does not end. [`Subscription::why`] says which.
     pub fn expires_in_ms(&self) -> Option<u64> {
-        self.term.left_ms(&self.hub)
+        match self.dismissed() {
+            Some(_) => Some(0),
+            None => self.term.left_ms(&self.hub),
+        }
+    }
+
+    /// Why it ends whose time is up.
+    pub fn why(&self) -> End {
+        match self.dismissed() {
+            Some(how) => End::Dismissed { stay_away: how == Dismissal::StayAway },
+            None => End::Expired,
+        }
+    }
+
+    /// Whether an operator ended it, and it has not heard so.
+    fn dismissed(&self) -> Option<Dismissal> {
+        let is_called = self.hub.live.calls() != self.heard;
+        is_called.then(|| self.hub.live.dismissed(self.registration)).flatten()
+    }
+
+    /// Says from where it comes, for those who look after the node.
+    pub fn introduce(&self, via: Via, address: Option<IpAddr>) {
+        self.hub.live.introduce(self.registration, via, address);
+    }
+
+    /// Notes since when its socket takes nothing, if it does not; gives when to note it again.
+    pub fn note_blocked(&mut self, since: Option<Instant>, now: Instant) -> Option<Instant> {
+        let due = since.map(|since| since + STUCK_AFTER);
+        let stuck = due.is_some_and(|due| due <= now);
+        if stuck != self.is_stuck {
+            self.is_stuck = stuck;
+            let for_ms = since.map_or(0, |since| (now - since).as_millis() as u64);
+            let since_ms = if stuck { self.now_ms().saturating_sub(for_ms).max(1) } else { 0 };
+            self.hub.live.note_stuck(self.registration, since_ms);
+        }
+        due.filter(|_| !stuck)
+    }
+
+    /// Looks up why all were called, and answers.
+    fn hear(&mut self, calls: u64) -> Result<(), End> {
+        if self.hub.is_draining() {
+            return Err(End::Draining);
+        }
+        let live = &self.hub.live;
+        if let Some(how) = live.dismissed(self.registration) {
+            return Err(End::Dismissed { stay_away: how == Dismissal::StayAway });
+        }
+        let heard = if self.heard == u64::MAX { 0 } else { self.heard };
+        live.answer(self.registration, heard, |channel| self.readers.place(channel));
+        self.heard = calls;
+        Ok(())
     }
 
     /// Judges it by the settings in force, and reads by their rules from now on.
@@ -262,8 +327,9 @@ impl Subscription {
         batch: &mut Batch,
     ) -> Poll<Result<(), End>> {
         self.bell.register(cx.waker());
-        if self.hub.is_draining() {
-            return Poll::Ready(Err(End::Draining));
+        let calls = self.hub.live.calls();
+        if calls != self.heard {
+            self.hear(calls)?;
         }
         if self.term.is_over(self.hub.clock.now_ms()) {
             return Poll::Ready(Err(End::Expired));
@@ -283,10 +349,11 @@ impl Subscription {
         self.count(messages);
     }
 
-    /// Moves the readers past items that began to go out: the first so many of a batch.
-    pub fn advance_all(&mut self, items: &[(u32, Item)]) {
+    /// Moves the readers past items that began to go out, in so many bytes: the first so many of a batch.
+    pub fn advance_all(&mut self, items: &[(u32, Item)], bytes: u64) {
         let messages = items.iter().map(|(reader, item)| self.move_past(*reader, item)).sum();
         self.count(messages);
+        self.hub.metrics.sent(messages, bytes);
     }
 
     fn count(&self, messages: u64) {
@@ -326,7 +393,7 @@ impl Fact {
 
 impl Drop for Subscription {
     fn drop(&mut self) {
-        self.hub.bells.lock().try_remove(self.registration);
+        self.hub.live.leave(self.registration);
         self.readers.end();
     }
 }

@@ -22,6 +22,11 @@ pub enum End {
     Refused(Vec<(Channel, Error)>),
     /// The node is shutting down.
     Draining,
+    /// An operator ended it.
+    Dismissed {
+        /// Whether its client is not to come back by itself.
+        stay_away: bool,
+    },
     /// The broker is lost.
     Failed(Error),
 }

@@ -147,6 +147,7 @@ pub fn status(code: Code) -> StatusCode {
         | Code::BadId
         | Code::BadJson
         | Code::BadKey
+        | Code::BadOrder
         | Code::BadQuery
         | Code::BadRequest
         | Code::BadRevocation
@@ -155,19 +156,22 @@ pub fn status(code: Code) -> StatusCode {
         | Code::TlsRequired
         | Code::TooManyChannels => StatusCode::BAD_REQUEST,
         Code::BadToken | Code::NoCredentials | Code::TokenExpired => StatusCode::UNAUTHORIZED,
-        Code::Forbidden | Code::OriginRefused => StatusCode::FORBIDDEN,
+        Code::Forbidden | Code::OriginRefused | Code::SentAway => StatusCode::FORBIDDEN,
         Code::NotFound
         | Code::PresenceOff
         | Code::UnknownChannel
         | Code::UnknownConsumer
-        | Code::UnknownNamespace => StatusCode::NOT_FOUND,
+        | Code::UnknownNamespace
+        | Code::UnknownNode => StatusCode::NOT_FOUND,
         Code::MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,
         Code::BodyIncomplete | Code::Lagged => StatusCode::REQUEST_TIMEOUT,
         Code::HeadTooLarge => StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
         Code::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
         Code::UriTooLong => StatusCode::URI_TOO_LONG,
         Code::RateLimited | Code::TooManyConnections => StatusCode::TOO_MANY_REQUESTS,
+        Code::NoAnswer => StatusCode::GATEWAY_TIMEOUT,
         Code::BrokerUnavailable
+        | Code::Disconnected
         | Code::Draining
         | Code::IdempotencyFull
         | Code::KeysUnavailable
@@ -181,14 +185,15 @@ pub fn status(code: Code) -> StatusCode {
 pub fn close(code: Code) -> u16 {
     match code {
         Code::TooLarge => 1009,
-        Code::Draining
+        Code::Disconnected
+        | Code::Draining
         | Code::Overloaded
         | Code::RateLimited
         | Code::RevocationsFull
         | Code::TooManyConnections => 4000,
         Code::TokenExpired => 4001,
         Code::Lagged => 4002,
-        Code::BrokerUnavailable | Code::IdempotencyFull | Code::KeysUnavailable => 4003,
+        Code::BrokerUnavailable | Code::IdempotencyFull | Code::KeysUnavailable | Code::NoAnswer => 4003,
         Code::AlreadySubscribed
         | Code::BadBatch
         | Code::BadChannel
@@ -199,6 +204,7 @@ pub fn close(code: Code) -> u16 {
         | Code::BadId
         | Code::BadJson
         | Code::BadKey
+        | Code::BadOrder
         | Code::BadQuery
         | Code::BadRequest
         | Code::BadRevocation
@@ -214,8 +220,8 @@ pub fn close(code: Code) -> u16 {
         | Code::TooManyChannels
         | Code::UriTooLong => 4500,
         Code::BadToken | Code::NoCredentials => 4501,
-        Code::Forbidden | Code::OriginRefused => 4503,
-        Code::UnknownChannel | Code::UnknownConsumer | Code::UnknownNamespace => 4504,
+        Code::Forbidden | Code::OriginRefused | Code::SentAway => 4503,
+        Code::UnknownChannel | Code::UnknownConsumer | Code::UnknownNamespace | Code::UnknownNode => 4504,
     }
 }
 
@@ -231,6 +237,7 @@ fn title(code: Code) -> &'static str {
         Code::BadId => "Not an idempotency key",
         Code::BadJson => "Not JSON",
         Code::BadKey => "Not a message key",
+        Code::BadOrder => "Not an order",
         Code::BadQuery => "A parameter cannot be understood",
         Code::BadRequest => "Not a request of HTTP/1.1",
         Code::BadRevocation => "Not a revocation",
@@ -240,6 +247,7 @@ fn title(code: Code) -> &'static str {
         Code::BodyIncomplete => "The body did not arrive",
         Code::BrokerUnavailable => "The broker does not answer",
         Code::ChannelClosed => "The channel is closed",
+        Code::Disconnected => "Disconnected by an operator",
         Code::Draining => "This node is shutting down",
         Code::Forbidden => "Not allowed",
         Code::HeadTooLarge => "The head of the request is too large",
@@ -247,6 +255,7 @@ fn title(code: Code) -> &'static str {
         Code::KeysUnavailable => "The keys of tokens are not here",
         Code::Lagged => "The connection took nothing for too long",
         Code::MethodNotAllowed => "Not with this method",
+        Code::NoAnswer => "The node does not answer",
         Code::NoCredentials => "Credentials are needed",
         Code::NotFound => "Nothing here",
         Code::OriginRefused => "Origin or host not allowed",
@@ -255,6 +264,7 @@ fn title(code: Code) -> &'static str {
         Code::TlsRequired => "This port speaks TLS",
         Code::RateLimited => "Too fast",
         Code::RevocationsFull => "Too many revocations",
+        Code::SentAway => "Sent away by an operator",
         Code::TokenExpired => "The token has expired",
         Code::TooLarge => "Too large",
         Code::TooManyChannels => "Too many channels",
@@ -262,6 +272,7 @@ fn title(code: Code) -> &'static str {
         Code::UnknownChannel => "Unknown channel",
         Code::UnknownConsumer => "Unknown consumer",
         Code::UnknownNamespace => "Unknown namespace",
+        Code::UnknownNode => "Unknown node",
         Code::UriTooLong => "The URL is too long",
     }
 }

@@ -104,7 +104,8 @@ impl Query {
         Ok(Some((seconds.min(60.0) * 1_000.0).ceil() as u64))
     }
 
-    fn whole(&self, name: &str) -> Result<Option<u64>> {
+    /// A parameter that is a whole number.
+    pub fn whole(&self, name: &str) -> Result<Option<u64>> {
         let Some(text) = self.one(name)? else { return Ok(None) };
         let whole = text.bytes().all(|b| b.is_ascii_digit()) && !text.is_empty();
         if !whole {

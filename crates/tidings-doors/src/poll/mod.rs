@@ -3,6 +3,7 @@
 mod page;
 
 use std::future::poll_fn;
+use std::net::IpAddr;
 use std::task::Poll;
 use std::time::Duration;
 
@@ -10,14 +11,13 @@ use axum::body::Body;
 use axum::response::{IntoResponse, Response};
 use http::header::{CACHE_CONTROL, CONTENT_TYPE, ETAG, HeaderMap, HeaderValue, VARY};
 use http::{Method, StatusCode};
-use tidings_core::{Batch, From, Pace, Read, Result, Session, Want};
+use tidings_core::{Batch, From, Pace, Read, Result, Session, Via, Want};
 
 use crate::http::problem::Problem;
 use crate::http::query::Reading;
 use crate::http::slot::Slot;
 use crate::http::{DELIVERY, POLL_AFTER, VARY_READS, known_tags};
-use crate::stream::Open;
-use crate::stream::{come_back_ms, spread};
+use crate::stream::{Open, address, come_back_ms, spread};
 use crate::{Doors, Request};
 
 use page::Page;
@@ -48,7 +48,7 @@ pub(crate) async fn read(
     let read = match wait_ms {
         None => page_of(session, want, limit, conflate).await,
         Some(ms) => match Open::count(doors, request, "long-poll") {
-            Ok(_open) => hold(session, want, limit, conflate, ms).await,
+            Ok(_open) => hold(session, want, limit, conflate, ms, address(doors, request)).await,
             Err(error) => Err(error),
         },
     };
@@ -76,11 +76,13 @@ pub(crate) async fn read(
         return (StatusCode::NOT_MODIFIED, headers).into_response();
     }
     headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    let messages = read.messages.len() as u64;
     let page = Page::new(read);
     if request.method == Method::HEAD {
         headers.insert(http::header::CONTENT_LENGTH, HeaderValue::from(page.len()));
         return (StatusCode::OK, headers).into_response();
     }
+    doors.hub.metrics().sent(messages, page.len());
     (StatusCode::OK, headers, Body::new(page)).into_response()
 }
 
@@ -93,7 +95,14 @@ async fn page_of(session: &Session, want: Want, limit: usize, conflate: bool) ->
 }
 
 /// Reads, and where there is nothing, waits for the first message, gap, end of a channel or of the token, or drain.
-async fn hold(session: &Session, want: Want, limit: usize, conflate: bool, wait_ms: u64) -> Result<Read> {
+async fn hold(
+    session: &Session,
+    want: Want,
+    limit: usize,
+    conflate: bool,
+    wait_ms: u64,
+    address: Option<IpAddr>,
+) -> Result<Read> {
     let channels = want.channels.clone();
     let default = want.default;
     let first = page_of(session, want, limit, conflate).await?;
@@ -106,6 +115,7 @@ async fn hold(session: &Session, want: Want, limit: usize, conflate: bool, wait_
     // A node that drains has nothing to give and holds nobody: it refuses, so that nobody asks in a circle.
     let mut subscription = session.follow(again.clone()).await?;
     subscription.linger();
+    subscription.introduce(Via::LongPoll, address);
     // Its client knows of these: they are no news.
     for (channel, _) in &first.ended {
         if let Some(reader) = subscription.reader(channel) {

@@ -8,7 +8,7 @@ use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
 use http::header::{CACHE_CONTROL, CONNECTION, CONTENT_TYPE, HeaderMap, HeaderValue, VARY};
 use http::{HeaderName, StatusCode};
-use tidings_core::{Channel, Code, Cursor, Error, Pace, Session, Subscription, Want};
+use tidings_core::{Channel, Code, Cursor, Error, Pace, Session, Subscription, Via, Want};
 use tracing::Span;
 
 use crate::http::head::head;
@@ -16,7 +16,7 @@ use crate::http::problem::Problem;
 use crate::http::query::Reading;
 use crate::http::slot::{self, Slot};
 use crate::http::{DELIVERY, VARY_READS};
-use crate::stream::{Open, Pump, Socket, come_back_ms, pipe};
+use crate::stream::{Open, Pump, Socket, address, come_back_ms, pipe};
 use crate::{Doors, Request};
 
 use encode::Form;
@@ -48,6 +48,7 @@ pub(crate) async fn read(
         Ok(begun) => begun,
         Err(error) => return refuse(doors, request, &channels, error),
     };
+    subscription.introduce(Via::Sse, address(doors, request));
     if let Some(pace) = reading.pace {
         subscription.pace_all(pace);
     }

@@ -114,7 +114,11 @@ impl Stream {
             // It needs a new token first; there is nothing to wait for.
             End::Expired => super::RETRY_MS,
             // Whoever is refused is told so when it comes back: a stream has no other word for it.
-            End::Refused(_) | End::Draining | End::Failed(_) | End::Closed => come_back_ms(),
+            End::Refused(_)
+            | End::Draining
+            | End::Dismissed { .. }
+            | End::Failed(_)
+            | End::Closed => come_back_ms(),
         };
         let block = format!("retry: {retry_ms}\nid: {}\n\n", self.pump.subscription.cursor());
         line.push(block.into());
@@ -128,6 +132,8 @@ impl Stream {
                 self.wrote = now;
             }
             let mut at = now + Duration::from_secs(3_600);
+            let stuck_at = self.pump.subscription.note_blocked(line.blocked_since(), now);
+            at = stuck_at.unwrap_or(at).min(at);
             match line.blocked_since() {
                 Some(since) => {
                     let max_lag = Duration::from_millis(self.pump.subscription.max_lag_ms());
@@ -148,7 +154,7 @@ impl Stream {
             }
             if let Some(ms) = self.pump.subscription.expires_in_ms() {
                 if ms == 0 {
-                    self.say_end(line, &End::Expired);
+                    self.say_end(line, &self.pump.subscription.why());
                     return Poll::Ready(Ok(Ended::Cut));
                 }
                 at = at.min(now + Duration::from_millis(ms));

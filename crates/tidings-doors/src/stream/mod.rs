@@ -15,7 +15,7 @@ pub use acts::two_acts;
 pub use deadline::Deadline;
 pub use line::{Line, Unit};
 pub use meter::Meter;
-pub use open::Open;
+pub use open::{Open, address};
 pub use pipe::{Pipe, pipe};
 pub use pump::{Pump, Step};
 pub use run::Run;

@@ -36,6 +36,13 @@ impl Open {
     }
 }
 
+/// The address of the client of a request, as far as its proxy is believed.
+pub fn address(doors: &Doors, request: &Request) -> Option<IpAddr> {
+    let peer = request.extensions.get::<Peer>()?.address;
+    let of_proxy = doors.proxies.trusts(peer).then(|| doors.proxies.client(&request.headers));
+    Some(of_proxy.flatten().unwrap_or(peer))
+}
+
 impl Drop for Open {
     fn drop(&mut self) {
         self.gauge.dec();

@@ -57,7 +57,8 @@ impl Pump {
             encode(&self.subscription, &batch.items, units);
             let begun = std::task::ready!(line.poll_send(cx, units, run))?;
             let items = &batch.items[..begun.min(batch.items.len())];
-            self.subscription.advance_all(items);
+            let bytes = units.iter().take(begun).map(|unit| unit.private.len() + unit.shared.len());
+            self.subscription.advance_all(items, bytes.sum::<usize>() as u64);
             if let Some(left) = &mut self.left {
                 *left -= items.iter().filter(|(_, item)| matches!(item, Item::Entry(_))).count() as u64;
             }

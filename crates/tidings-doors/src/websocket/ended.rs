@@ -26,7 +26,10 @@ impl Ended {
     pub(super) fn is_for_good(&self) -> bool {
         matches!(
             self,
-            Ended::Limit | Ended::AtEnd | Ended::Error(Code::TooLarge) | Ended::Closed(Closed::ByPeer(_))
+            Ended::Limit
+                | Ended::AtEnd
+                | Ended::Error(Code::TooLarge | Code::SentAway)
+                | Ended::Closed(Closed::ByPeer(_))
         )
     }
 
@@ -64,6 +67,8 @@ impl From<End> for Ended {
             End::Closed => return Ended::AtEnd,
             End::Expired => Code::TokenExpired,
             End::Draining => Code::Draining,
+            End::Dismissed { stay_away: false } => Code::Disconnected,
+            End::Dismissed { stay_away: true } => Code::SentAway,
             // All that one URL names is read, or none of it.
             End::Refused(channels) => {
                 channels.into_iter().next().map_or(Code::Forbidden, |(_, error)| error.code)

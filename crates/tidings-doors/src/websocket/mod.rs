@@ -18,14 +18,14 @@ mod timing;
 use axum::response::{IntoResponse, Response};
 use http::StatusCode;
 use http::header::HeaderValue;
-use tidings_core::{Code, Error, Session, Want};
+use tidings_core::{Code, Error, Session, Via, Want};
 
 use crate::http::DELIVERY;
 use crate::http::head::head;
 use crate::http::problem::Problem;
 use crate::http::query::Reading;
 use crate::http::slot::Slot;
-use crate::stream::{Open, Pump};
+use crate::stream::{Open, Pump, address};
 use crate::{Doors, Request};
 
 pub(crate) use connect::connect;
@@ -62,6 +62,7 @@ pub(crate) async fn read(
         Ok(begun) => begun,
         Err(error) => return Problem::from(error).into_response(),
     };
+    subscription.introduce(Via::WebSocket, address(doors, request));
     if let Some(pace) = reading.pace {
         subscription.pace_all(pace);
     }

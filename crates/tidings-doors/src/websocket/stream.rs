@@ -152,6 +152,6 @@ impl<T: Talk> Stream<T> {
                 Poll::Ready(Err(_)) => return lost(),
             }
         }
-        timing::poll(cx, connection, &self.pump.subscription, &mut self.deadline)
+        timing::poll(cx, connection, &mut self.pump.subscription, &mut self.deadline)
     }
 }

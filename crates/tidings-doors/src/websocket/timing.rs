@@ -15,7 +15,7 @@ use super::ended::Ended;
 pub(super) fn poll(
     cx: &mut Context<'_>,
     connection: &mut Connection,
-    subscription: &Subscription,
+    subscription: &mut Subscription,
     deadline: &mut Deadline,
 ) -> Poll<Ended> {
     loop {
@@ -27,7 +27,9 @@ pub(super) fn poll(
         if let Poll::Ready(Err(_)) = connection.line.poll_flush(cx) {
             return Poll::Ready(Ended::Closed(Closed::Lost));
         }
-        if let Some(since) = connection.line.blocked_since() {
+        let blocked = connection.line.blocked_since();
+        at = subscription.note_blocked(blocked, now).unwrap_or(at).min(at);
+        if let Some(since) = blocked {
             let until = since + Duration::from_millis(subscription.max_lag_ms());
             if until <= now {
                 return Poll::Ready(Ended::Error(Code::Lagged));
@@ -36,7 +38,7 @@ pub(super) fn poll(
             subscription.wake_at_end(cx);
         }
         match subscription.expires_in_ms() {
-            Some(0) => return Poll::Ready(Ended::Error(Code::TokenExpired)),
+            Some(0) => return Poll::Ready(subscription.why().into()),
             Some(ms) => at = at.min(now + Duration::from_millis(ms)),
             None => {}
         }

@@ -96,13 +96,15 @@ async fn serve(origin: &Origin, config: &Config, log: &Log) -> anyhow::Result<()
         say_where(&format!("{scheme}://{address}/"));
     }
     let mut stop = pin!(node::stop_signal());
-    let signal = loop {
+    let mut told = pin!(node.told_to_stop());
+    let cause = loop {
         tokio::select! {
-            signal = &mut stop => break signal?,
+            signal = &mut stop => break signal?.to_owned(),
+            by = &mut told => break format!("drained by {by}"),
             () = hangups.next() => reload(&mut node, origin, log).await,
         }
     };
-    tracing::info!(signal, "shutting down: clients are told to come back with their cursors");
+    tracing::info!(cause, "shutting down: clients are told to come back with their cursors");
     tokio::select! {
         () = node.stop() => {}
         again = node::stop_signal() => tracing::warn!(signal = again?, "a second signal: not waiting for clients"),

@@ -11,7 +11,7 @@ use super::{
 pub struct Changes(Vec<String>);
 
 /// What is read once, when a node starts: these keys, and those below them.
-const FIXED: [&str; 5] = ["listen", "ops_listen", "broker", "limits.idempotency_keys", "log.format"];
+const FIXED: [&str; 6] = ["listen", "ops_listen", "node", "broker", "limits.idempotency_keys", "log.format"];
 
 /// Whether only a start can change a key.
 pub(super) fn is_fixed(path: &str) -> bool {
@@ -37,7 +37,7 @@ impl Changes {
     pub fn between(before: &Config, after: &Config) -> Self {
         let mut changes = Changes::default();
         compare!(changes, before, after, Config, None,
-            [listen ops_listen shutdown_grace heartbeat max_lag dedupe]
+            [listen ops_listen node shutdown_grace heartbeat max_lag dedupe]
             broker auth tls cors proxy limits log websocket namespaces dev);
         compare!(changes, &before.broker, &after.broker, BrokerConfig, Some("broker"),
             [kind memory_bytes path fsync_every url password credentials prefix replicas wait_timeout ca brokers]);

@@ -206,11 +206,13 @@ impl NamespaceReport {
                 Subscribe::Public => "anybody",
                 Subscribe::User => "every valid token, and API keys",
                 Subscribe::Token => "tokens that list the channel, and API keys",
+                Subscribe::Administer => "API keys that may administer",
             },
             writers: match namespace.publish {
                 Publish::Server => "API keys alone",
                 Publish::User => "every valid token, and API keys",
                 Publish::Token => "tokens that list the channel, and API keys",
+                Publish::Nobody => "nobody but the nodes",
             },
             presence: if namespace.presence { "kept: readers with a token see who is here" } else { "off" },
         }

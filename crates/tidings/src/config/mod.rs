@@ -52,6 +52,7 @@ pub use reference::{EXAMPLE, reference, schema};
 pub use section::{
     BrokerConfig, BrokerKind, CorsConfig, LogConfig, LogFormat, TlsConfig, TlsFiles, WebSocketConfig,
 };
+pub(crate) use validate::NODE_BYTES_MAX;
 pub use value::{Address, Period, Secret, Size};
 
 /// How a node runs.
@@ -66,6 +67,11 @@ pub struct Config {
     /// Choose one that only your monitoring reaches. Without it they are served on `listen`,
     /// where `/metrics` asks for an API key.
     pub ops_listen: Option<Address>,
+
+    /// What the other nodes and operators call this one: 1 to 64 bytes of `A-Z a-z 0-9 _ - .`, and another
+    /// for each node of a cluster.
+    #[schemars(extend("x-default" = "the name of the machine, and four letters that change with each start"))]
+    pub node: Option<String>,
 
     /// How long a node that was told to stop waits for its clients to leave before it exits.
     #[schemars(extend("x-bounds" = ["0s", "10m"]))]
@@ -129,6 +135,7 @@ impl Default for Config {
         Config {
             listen: Address::from(SocketAddr::from((Ipv4Addr::UNSPECIFIED, 8080))),
             ops_listen: None,
+            node: None,
             shutdown_grace: Period::secs(10),
             heartbeat: Period::secs(15),
             max_lag: Period::secs(30),

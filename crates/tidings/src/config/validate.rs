@@ -2,6 +2,7 @@
 
 use std::collections::HashSet;
 
+use tidings_core::Channel;
 use url::Url;
 
 use super::Config;
@@ -13,6 +14,8 @@ use super::section::{BrokerConfig, BrokerKind, TlsConfig};
 
 /// Most bytes that the name of a namespace may have: what is left of 255 names channels.
 const NAME_BYTES_MAX: usize = 100;
+/// Bytes that the name of a node may have.
+pub(crate) const NODE_BYTES_MAX: usize = 64;
 
 /// The levels of a log.
 const LEVELS: [&str; 6] = ["error", "warn", "info", "debug", "trace", "off"];
@@ -27,6 +30,9 @@ pub(super) fn config(config: &Config, places: &Places) -> Result<(), ConfigError
 
 fn check(config: &Config) -> Result<(), Found> {
     addresses(config)?;
+    if let Some(name) = &config.node {
+        check_node(name).map_err(|problem| (path(&["node"]), problem))?;
+    }
     broker(&config.broker)?;
     auth(&config.auth)?;
     tls(&config.tls)?;
@@ -248,6 +254,11 @@ fn check_name(name: &str) -> Result<(), Problem> {
         "has no name"
     } else if name.len() > NAME_BYTES_MAX {
         "has a name of more than 100 bytes"
+    } else if name == Channel::OWN {
+        return Err(Problem::new(
+            "is the namespace of the nodes' own channels, which is built in",
+            "choose another name",
+        ));
     } else if name.contains(':') {
         "has a `:` in its name; the namespace is what stands before the first `:` of a channel"
     } else if !name.bytes().all(|b| b.is_ascii_alphanumeric() || b"_-.@=".contains(&b)) {
@@ -256,6 +267,16 @@ fn check_name(name: &str) -> Result<(), Problem> {
         return Ok(());
     };
     Err(Problem::new(what, "use 1 to 100 of A-Z a-z 0-9 _ - . @ = for the name"))
+}
+
+fn check_node(name: &str) -> Result<(), Problem> {
+    let fits = |b: u8| b.is_ascii_alphanumeric() || b"_-.".contains(&b);
+    match (1..=NODE_BYTES_MAX).contains(&name.len()) && name.bytes().all(fits) && name != "." && name != ".." {
+        true => Ok(()),
+        false => {
+            Err(Problem::new("is not the name of a node", "use 1 to 64 of A-Z a-z 0-9 _ - . for the name"))
+        }
+    }
 }
 
 /// An origin as a browser sends it: anything else would silently never match.

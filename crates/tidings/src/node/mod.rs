@@ -2,6 +2,7 @@
 
 mod admission;
 mod certificates;
+mod cluster;
 mod demo;
 mod dev;
 #[cfg(any(test, feature = "fuzzing"))]
@@ -35,6 +36,7 @@ use crate::config::{BrokerConfig, BrokerKind, Changes, Config, Secret, count};
 
 use admission::Admission;
 use certificates::Certificates;
+use cluster::Portrait;
 use keys::Accepted;
 use listener::{Listener, Serving};
 pub use logging::{Log, log_to_stderr};
@@ -61,8 +63,18 @@ impl Node {
 
     /// The same, by a clock of the caller's.
     pub async fn start_at(config: &Config, clock: Clock) -> anyhow::Result<Node> {
-        let Accepted { keys, jwks } = keys::of(&config.auth, None)?;
         let broker = broker(config, &clock)?;
+        Node::start_over(config, clock, broker).await
+    }
+
+    /// The same, over a broker of the caller's.
+    pub async fn start_over(
+        config: &Config,
+        clock: Clock,
+        broker: Arc<dyn Broker>,
+    ) -> anyhow::Result<Node> {
+        let Accepted { keys, jwks } = keys::of(&config.auth, None)?;
+        let incarnation = random()?;
         let mut metrics = Metrics::new();
         broker.measure(metrics.registry());
         let (hub, control) = Hub::start(Parts {
@@ -70,7 +82,7 @@ impl Node {
             settings: settings(config, keys),
             clock: clock.clone(),
             metrics: Arc::new(metrics),
-            incarnation: random()?,
+            incarnation,
         });
         control.follow_revocations();
         let control = Arc::new(control);
@@ -104,6 +116,16 @@ impl Node {
             config: live.config.subscribe(),
             drain: drain.clone(),
         });
+        let portrait = Portrait {
+            hub: live.hub.clone(),
+            control: live.control.clone(),
+            ops: ops.clone(),
+            config: live.config.subscribe(),
+            node: cluster::name(config.node.as_deref(), incarnation),
+            incarnation,
+            started_ms: live.hub.now_ms(),
+        };
+        live.control.join(portrait.own());
         let ops_address = match &config.ops_listen {
             None => None,
             Some(address) => {
@@ -149,6 +171,12 @@ impl Node {
         self.ops_address
     }
 
+    /// Waits until an operator tells the node to stop; gives who. Then call [`Node::stop`].
+    pub fn told_to_stop(&self) -> impl Future<Output = String> + use<> {
+        let control = self.live.control.clone();
+        async move { control.told_to_stop().await }
+    }
+
     /// Stops: not ready, every client told to come back elsewhere with its
     /// cursor. Returns when all are gone, or when the grace is over.
     pub async fn stop(self) {
@@ -158,6 +186,7 @@ impl Node {
         if tokio::time::timeout(grace, self.drain.closed()).await.is_err() {
             tracing::info!("some clients did not leave within shutdown_grace");
         }
+        self.live.control.part().await;
     }
 }
 

@@ -10,6 +10,7 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use http::HeaderMap;
 use http::header::CONTENT_TYPE;
+use parking_lot::Mutex;
 use tidings_core::{Code, Control, Credentials, Error, Hub};
 use tidings_doors::http::credentials::credentials;
 use tidings_doors::http::problem::Problem;
@@ -21,6 +22,8 @@ pub(super) struct Ops {
     hub: Hub,
     control: Arc<Control>,
     broker_lost: AtomicBool,
+    /// Why the broker did not answer the last time.
+    broker_problem: Mutex<Option<String>>,
 }
 
 /// One hiccup of the broker must not drain a fleet.
@@ -31,16 +34,25 @@ const OPENMETRICS: &str = "application/openmetrics-text; version=1.0.0; charset=
 impl Ops {
     /// Watches the broker while the value lives.
     pub(super) fn start(hub: Hub, control: Arc<Control>) -> Arc<Self> {
-        let ops = Arc::new(Ops { hub, control, broker_lost: AtomicBool::new(false) });
+        let ops = Arc::new(Ops { hub, control, broker_lost: AtomicBool::new(false), broker_problem: Mutex::default() });
         let weak = Arc::downgrade(&ops);
         tokio::spawn(async move {
             let mut answered = Instant::now();
             while let Some(ops) = weak.upgrade() {
-                let asked = tokio::time::timeout(ASK_EVERY, ops.control.broker_ready()).await;
-                if let Ok(Ok(())) = asked {
+                let problem = match tokio::time::timeout(ASK_EVERY, ops.control.broker_ready()).await {
+                    Ok(Ok(())) => None,
+                    Ok(Err(error)) => Some(error.to_string()),
+                    Err(_late) => Some("the broker does not answer".to_owned()),
+                };
+                if problem.is_none() {
                     answered = Instant::now();
                 }
-                ops.broker_lost.store(answered.elapsed() >= LOST_AFTER, Ordering::Relaxed);
+                let is_lost = answered.elapsed() >= LOST_AFTER;
+                let was_lost = ops.broker_lost.swap(is_lost, Ordering::Relaxed);
+                let had_problem = std::mem::replace(&mut *ops.broker_problem.lock(), problem).is_some();
+                if was_lost != is_lost || had_problem != ops.broker_problem.lock().is_some() {
+                    ops.control.say();
+                }
                 drop(ops);
                 tokio::time::sleep(ASK_EVERY).await;
             }
@@ -52,7 +64,12 @@ impl Ops {
         self.control.drain();
     }
 
-    fn ready(&self) -> Result<(), Error> {
+    /// Why the broker did not answer the last time that it was asked.
+    pub(super) fn broker_problem(&self) -> Option<String> {
+        self.broker_problem.lock().clone()
+    }
+
+    pub(super) fn ready(&self) -> Result<(), Error> {
         if self.hub.is_draining() {
             return Err(Error::new(Code::Draining, "this node is shutting down"));
         }
@@ -110,7 +127,7 @@ fn count(number: usize) -> i64 {
 }
 
 /// Resident memory, where the system has /proc.
-fn resident_bytes() -> Option<i64> {
+pub(super) fn resident_bytes() -> Option<i64> {
     let pages = std::fs::read_to_string("/proc/self/statm").ok()?.split(' ').nth(1)?.parse::<i64>().ok()?;
     Some(pages.saturating_mul(i64::try_from(rustix::param::page_size()).ok()?))
 }

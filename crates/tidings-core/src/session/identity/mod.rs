@@ -80,6 +80,17 @@ struct Pattern(String);
 /// Clocks of two machines may differ by this much.
 const LEEWAY_MS: u64 = 5_000;
 
+impl Backend {
+    /// What to call the key in a log: its name, or how its hash begins.
+    pub(crate) fn label(&self) -> String {
+        match (&self.name, &self.key) {
+            (Some(name), _) => name.to_string(),
+            (None, Some([a, b, c, d, ..])) => format!("sha256:{a:02x}{b:02x}{c:02x}{d:02x}"),
+            (None, None) => "--dev".to_owned(),
+        }
+    }
+}
+
 impl Client {
     /// When the token is accepted no more, in milliseconds since the Unix epoch.
     pub(super) fn refused_ms(&self) -> u64 {

@@ -15,12 +15,12 @@ use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
 use http::StatusCode;
 use http::header::{HeaderMap, HeaderValue, SEC_WEBSOCKET_PROTOCOL};
-use tidings_core::{Code, Error, Result, Session};
+use tidings_core::{Code, Error, Result, Session, Via};
 
 use crate::http::head::head;
 use crate::http::problem::Problem;
 use crate::http::slot::Slot;
-use crate::stream::{Open, Pump};
+use crate::stream::{Open, Pump, address};
 use crate::{Doors, Request};
 
 use super::connection::Connection;
@@ -73,7 +73,9 @@ pub(crate) async fn connect(doors: &Doors, request: &Request, opened: Result<Ses
 fn stream(doors: &Doors, request: &Request, session: Session) -> Result<Stream<Conversation>> {
     session.may_stay()?;
     let open = Open::count(doors, request, "session")?;
-    let pump = Pump::new(session.subscription(doors.connection_channels)?, None);
+    let subscription = session.subscription(doors.connection_channels)?;
+    subscription.introduce(Via::Session, address(doors, request));
+    let pump = Pump::new(subscription, None);
     let talk = Conversation::new(doors.hub.clone(), session, doors.connection_channels);
     Ok(Stream::new(pump, talk, open))
 }
