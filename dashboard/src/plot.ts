@@ -23,6 +23,8 @@ export interface Terms {
   height: number;
   /** Whether the vertical axis is logarithmic. */
   logarithmic?: boolean;
+  /** Where the vertical axis ends at least, if it is not; 1 where it is not said. */
+  least?: number;
 }
 
 /** Times in seconds since the epoch, then the values of each line; null where there is none. */
@@ -72,6 +74,7 @@ export class Plot {
     const color = (name: string) => style.getPropertyValue(name).trim();
     const axis = { stroke: color('--quiet'), grid: { stroke: color('--line'), width: 1 }, ticks: { show: false } };
     const words = this.#terms.lines[0]?.words ?? String;
+    const least = this.#terms.least ?? 1;
     this.#plot = new uPlot(
       {
         width,
@@ -79,7 +82,9 @@ export class Plot {
         cursor: { y: false, points: { size: 7 } },
         legend: { live: true },
         scales: {
-          y: this.#terms.logarithmic ? { distr: 3 } : { range: (_plot, _low, high) => [0, high > 0 ? high * 1.1 : 1] },
+          y: this.#terms.logarithmic
+            ? { distr: 3 }
+            : { range: (_plot, _low, high) => [0, Math.max(high * 1.1, least)] },
         },
         axes: [
           {

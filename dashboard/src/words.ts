@@ -8,6 +8,9 @@ export function amount(value: number): string {
   return `${three(value / 1e9)} G`;
 }
 
+/** `1 reader`, `12.3 k readers`. */
+export const counted = (value: number, one: string): string => `${amount(value)} ${value === 1 ? one : `${one}s`}`;
+
 /** Bytes, in units of 1,024. */
 export function bytes(value: number): string {
   const units = ['B', 'KiB', 'MiB', 'GiB', 'TiB'];

@@ -97,7 +97,7 @@ export class Clients {
     try {
       const { clients: found, count, nodes } = await clients(user, LIMIT);
       this.#trouble.asked(nodes);
-      fill(this.#count, count === 0 ? '' : `${amount(count)} of ${user || 'all users'}, the oldest first.`);
+      fill(this.#count, count === 0 ? '' : `${amount(count)} live, of ${user || 'all users'}; the oldest first.`);
       this.#all.hidden = user === '' || count === 0;
       fill(this.#all, `Disconnect ${user}…`);
       const none = user ? `${user} is not connected.` : 'Nobody is connected.';

@@ -10,6 +10,8 @@ import { type Snapshot, WAYS } from './snapshot';
 interface Drawing {
   title: string;
   label: string;
+  /** Where its axis ends at least. */
+  least: number;
   lines: (Line & { of: (nodes: Node[], times: number[]) => (number | null)[] })[];
 }
 
@@ -22,6 +24,7 @@ const DRAWINGS: Drawing[] = [
   {
     title: 'Connections',
     label: 'Connections by transport within the last hour',
+    least: 4,
     lines: WAYS.map((way) => ({
       label: way,
       color: COLORS[way],
@@ -32,6 +35,7 @@ const DRAWINGS: Drawing[] = [
   {
     title: 'Messages a second',
     label: 'Messages sent and published each second within the last hour',
+    least: 4,
     lines: [
       { label: 'sent', color: '--ws', words: number, of: grows((said) => said.messages.out) },
       { label: 'published', color: '--poll', words: number, of: grows((said) => said.messages.in) },
@@ -40,6 +44,7 @@ const DRAWINGS: Drawing[] = [
   {
     title: 'Slow readers',
     label: 'Readers that took nothing for over a second, within the last hour',
+    least: 4,
     lines: [
       {
         label: 'readers',
@@ -52,6 +57,7 @@ const DRAWINGS: Drawing[] = [
   {
     title: 'Longest lag',
     label: 'For how long the slowest reader took nothing, within the last hour',
+    least: 2000,
     lines: [
       {
         label: 'slowest',
@@ -64,6 +70,7 @@ const DRAWINGS: Drawing[] = [
   {
     title: 'Errors a second',
     label: 'Errors that clients were given each second within the last hour',
+    least: 1,
     lines: [
       {
         label: 'errors',
@@ -76,6 +83,7 @@ const DRAWINGS: Drawing[] = [
   {
     title: 'Bytes out a second',
     label: 'Bytes sent each second within the last hour',
+    least: 1024,
     lines: [{ label: 'out', color: '--sse', words: bytes, of: grows((said) => said.bytes.out) }],
   },
 ];
@@ -109,7 +117,10 @@ export class Plots {
     );
     this.#plots = homes.map(({ home }, index) => {
       const drawing = DRAWINGS[index] as Drawing;
-      return { drawing, plot: new Plot(home, { label: drawing.label, height: HEIGHT, lines: drawing.lines }) };
+      return {
+        drawing,
+        plot: new Plot(home, { label: drawing.label, height: HEIGHT, least: drawing.least, lines: drawing.lines }),
+      };
     });
     this.#select.addEventListener('change', () => {
       this.#shown = 0;
@@ -132,7 +143,7 @@ export class Plots {
     this.#shown = now;
     const chosen = this.#select.value;
     const nodes = cluster.all().filter(({ name }) => chosen === '' || name === chosen);
-    const times = bins(cluster.time(now));
+    const times = bins(cluster.time(now), Math.min(...nodes.map(({ samples }) => samples[0]?.at ?? now)));
     for (const { drawing, plot } of this.#plots) {
       plot.show([times, ...drawing.lines.map(({ of }) => of(nodes, times))] as Points);
     }

@@ -4,7 +4,8 @@ import type { Node } from './cluster';
 import type { Snapshot } from './snapshot';
 
 export const BIN_MS = 10_000;
-const BINS = 360;
+const BINS_MAX = 360;
+const BINS_MIN = 30;
 /** What happened until now is known so much later, in milliseconds: a node speaks every 5 seconds. */
 const LATE_MS = 8000;
 /** A node's word counts so long, in milliseconds; then it is silent, and counts for nothing. */
@@ -13,10 +14,15 @@ const CARRIED_MS = 16_000;
 /** Words that are further apart tell nothing of the time between them. */
 const HOLE_MS = 60_000;
 
-/** The ends of the bins, in seconds since 1970. The last one ends before `time`, so that it is whole. */
-export function bins(time: number): number[] {
+/**
+ * The ends of the bins of the last hour, or from `begin` on where that is later, but of five minutes at least; in
+ * seconds since 1970. The last one ends before `time`, so that it is whole.
+ */
+export function bins(time: number, begin: number): number[] {
   const end = Math.floor((time - LATE_MS) / BIN_MS) * BIN_MS;
-  return Array.from({ length: BINS }, (_, index) => (end - (BINS - 1 - index) * BIN_MS) / 1000);
+  const known = Math.ceil((end - begin) / BIN_MS);
+  const count = Math.min(BINS_MAX, Math.max(BINS_MIN, Number.isFinite(known) ? known : 0));
+  return Array.from({ length: count }, (_, index) => (end - (count - 1 - index) * BIN_MS) / 1000);
 }
 
 /** What is there at the end of each bin: a number of connections. Null where no node had said anything. */
@@ -49,7 +55,7 @@ export function growth(nodes: Node[], times: number[], total: (said: Snapshot) =
       if (!before || !after || after.at - before.at > HOLE_MS) continue;
       const each = Math.max(0, total(after.said) - total(before.said)) / (after.at - before.at);
       const first = Math.max(0, Math.floor((before.at - begin) / BIN_MS));
-      const last = Math.min(BINS - 1, Math.floor((after.at - 1 - begin) / BIN_MS));
+      const last = Math.min(times.length - 1, Math.floor((after.at - 1 - begin) / BIN_MS));
       for (let bin = first; bin <= last; bin++) {
         const from = Math.max(before.at, begin + bin * BIN_MS);
         const time = Math.min(after.at, begin + (bin + 1) * BIN_MS) - from;

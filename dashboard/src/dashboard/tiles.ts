@@ -1,7 +1,7 @@
 // What counts now, in large numbers.
 
 import { h } from '../dom';
-import { amount, bytes, milliseconds } from '../words';
+import { amount, bytes, counted, milliseconds } from '../words';
 import { type Cluster, errors, rate } from './cluster';
 
 interface Tile {
@@ -54,7 +54,7 @@ function tiles(cluster: Cluster, now: number): Tile[] {
     {
       title: 'Published',
       value: `${amount(tenth(sum((node) => rate(node, (said) => said.messages.in))))}/s`,
-      note: `${nodes.length > 1 ? '≥ ' : ''}${amount(Math.max(0, ...nodes.map(({ last }) => last.channels)))} channels are read`,
+      note: `in ${nodes.length > 1 ? '≥ ' : ''}${counted(Math.max(0, ...nodes.map(({ last }) => last.channels)), 'live channel')}`,
     },
     {
       title: 'Slow readers',
@@ -66,7 +66,13 @@ function tiles(cluster: Cluster, now: number): Tile[] {
     {
       title: 'Nodes',
       value: amount(nodes.length),
-      note: away > 0 ? `${away} without the broker` : `${amount(sum(({ last }) => last.readers))} readers`,
+      note:
+        away > 0
+          ? `${away} without the broker`
+          : counted(
+              sum(({ last }) => last.readers),
+              'reader',
+            ),
       bad: away > 0,
     },
   ];
