@@ -4,6 +4,9 @@ import assert from 'node:assert/strict';
 import { after, afterEach, before, describe, test } from 'node:test';
 import { accessible, launch, NODE, picture, SCREENS, skip, until, visit } from './browser.js';
 
+/** Nobody else's: the node may have been there before. */
+const mine = (name) => `${name}-${Date.now().toString(36)}`;
+
 describe('the dashboard', { skip }, () => {
   let browser;
   const open = new Set();
@@ -16,18 +19,23 @@ describe('the dashboard', { skip }, () => {
     open.clear();
   });
 
-  /** A reader of a channel over SSE; `over` resolves when the node ends it. */
+  /** A reader of a channel over SSE; says whether the node has ended it. */
   async function read(channel, token) {
     const ending = new AbortController();
     open.add(ending);
     const headers = { accept: 'text/event-stream', ...(token ? { authorization: `Bearer ${token}` } : {}) };
     const reply = await fetch(`${NODE}/v1/channels/${channel}`, { headers, signal: ending.signal });
     assert.equal(reply.status, 200);
-    const over = (async () => {
+    let over = false;
+    (async () => {
       for await (const _ of reply.body);
-    })();
-    over.catch(() => {});
-    return { over };
+    })().then(
+      () => {
+        over = true;
+      },
+      () => {},
+    );
+    return () => over;
   }
 
   async function token(user, info) {
@@ -61,14 +69,15 @@ describe('the dashboard', { skip }, () => {
   });
 
   test('a channel is found, its messages come, and one is followed to its readers', async () => {
-    await read('demo:find');
-    await say('demo:find', 'the first <b>message</b>');
+    const channel = mine('demo:find');
+    await read(channel);
+    await say(channel, 'the first <b>message</b>');
     const { page, complaints } = await visit(browser, '/dashboard');
     await page.click('.views >> text=Channels');
-    await page.fill('#prefix', 'demo:fi');
-    await page.click('.cards a >> text=demo:find');
+    await page.fill('#prefix', channel.slice(0, -2));
+    await page.click(`.cards a >> text=${channel}`);
     await has(page, '.log li', /^the first <b>message<\/b>/);
-    await say('demo:find', 'the second');
+    await say(channel, 'the second');
     await has(page, '.log li', /^the second/);
     await page.locator('.log li', { hasText: 'the first' }).getByRole('button').click();
     await has(page, '.readers h3', /^Who got “the first/);
@@ -81,13 +90,13 @@ describe('the dashboard', { skip }, () => {
     await has(page, '.verdict-line', /^2 live/);
     await page.reload();
     await has(page, '.log li', /^the second/);
-    assert.equal(await page.textContent('#channel-title'), 'demo:find');
+    assert.equal(await page.textContent('#channel-title'), channel);
     assert.deepEqual(complaints, []);
     await page.close();
   });
 
   test('a message is published by keyboard alone, and what is no JSON is refused in words', async () => {
-    const { page } = await visit(browser, '/dashboard#channels/demo:publish');
+    const { page } = await visit(browser, `/dashboard#channels/${mine('demo:publish')}`);
     await has(page, '.messages .empty', /No message is kept/);
     await page.focus('#publish-data');
     await page.keyboard.type('{"price": 12');
@@ -106,14 +115,15 @@ describe('the dashboard', { skip }, () => {
   });
 
   test('who is there is shown, disconnected after a question, and revoked', async () => {
-    const alice = await token('alice', { name: 'Alice' });
-    const { over } = await read('demo:who', alice);
-    const { page, complaints } = await visit(browser, '/dashboard#channels/demo:who');
+    const [user, channel] = [mine('alice'), mine('demo:who')];
+    const alice = await token(user, { name: 'Alice' });
+    const over = await read(channel, alice);
+    const { page, complaints } = await visit(browser, `/dashboard#channels/${channel}`);
     await has(page, '.cards td', /"Alice"/);
     await page.click('.views >> text=Clients');
-    await page.fill('#user', 'alice');
+    await page.fill('#user', user);
     await has(page, '.find button', /Disconnect alice/);
-    await has(page, '.cards tr', /^alicesse/);
+    await has(page, '.cards tr', /^alice-.*sse/);
     const ask = page.locator('.cards td button').first();
     await ask.press('Enter');
     await page.waitForSelector('dialog[open]');
@@ -126,15 +136,15 @@ describe('the dashboard', { skip }, () => {
     await ask.press('Enter');
     await page.click('dialog >> text=Disconnect >> nth=-1');
     await has(page, 'dialog .notice', /1 connection was told/);
-    await over;
+    await until(over, 'the stream ends');
     await page.click('dialog >> text=Close');
-    await has(page, '.empty', /alice is not connected/);
-    await page.fill('.revoke input', 'alice');
+    await has(page, '.empty', /alice-.* is not connected/);
+    await page.fill('.revoke input', user);
     await page.click('.revoke button');
     assert.match(await page.textContent('dialog'), /cannot be taken back/);
     await page.click('dialog .danger');
     await has(page, 'dialog .notice', /Revoked until/);
-    const refused = await fetch(`${NODE}/v1/channels/demo:who`, { headers: { authorization: `Bearer ${alice}` } });
+    const refused = await fetch(`${NODE}/v1/channels/${channel}`, { headers: { authorization: `Bearer ${alice}` } });
     assert.equal(refused.status, 401);
     assert.deepEqual(complaints, []);
     await page.close();
@@ -182,9 +192,10 @@ describe('the dashboard', { skip }, () => {
 
   for (const [screen, options] of Object.entries(SCREENS)) {
     test(`channels and clients, ${screen}: nothing for axe, and nothing wider than the screen`, async () => {
-      await read('demo:screens');
-      await say('demo:screens', 'w'.repeat(300));
-      const { page, complaints } = await visit(browser, '/dashboard#channels/demo:screens', options);
+      const channel = mine('demo:screens');
+      await read(channel);
+      await say(channel, 'w'.repeat(300));
+      const { page, complaints } = await visit(browser, `/dashboard#channels/${channel}`, options);
       await has(page, '.readers td', /sse/);
       await accessible(page);
       await picture(page, `dashboard-channel-${screen}`);
