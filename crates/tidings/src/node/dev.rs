@@ -1,4 +1,4 @@
-//! What a development node serves besides: tokens for the asking, and a page to look at.
+//! What a development node serves besides: tokens and advice for the asking, and a page to look at.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -17,6 +17,7 @@ use tidings_doors::http::problem::Problem;
 
 use tokio::sync::watch;
 
+use crate::advise::{Situation, advise};
 use crate::config::Config;
 
 use super::demo;
@@ -45,10 +46,10 @@ fn hour() -> u64 {
     3_600
 }
 
-/// The pages, and `POST /dev/token`.
+/// The pages, `POST /dev/token` and `POST /dev/advise`.
 pub(super) fn router(config: watch::Receiver<Arc<Config>>, clock: Clock) -> Router {
-    let token = Router::new().route("/dev/token", post(token));
-    let token = token
+    let asked = Router::new().route("/dev/token", post(token)).route("/dev/advise", post(advice));
+    let asked = asked
         .method_not_allowed_fallback(async || Problem::method_not_allowed("POST, OPTIONS"))
         .with_state(Arc::new(Dev { config, clock }));
     let mut router = Router::new();
@@ -58,7 +59,7 @@ pub(super) fn router(config: watch::Receiver<Arc<Config>>, clock: Clock) -> Rout
     }
     let pages =
         router.method_not_allowed_fallback(async || Problem::method_not_allowed("GET, HEAD, OPTIONS"));
-    pages.merge(token)
+    pages.merge(asked)
 }
 
 async fn token(State(dev): State<Arc<Dev>>, body: Bytes) -> Response {
@@ -71,6 +72,21 @@ async fn token(State(dev): State<Arc<Dev>>, body: Bytes) -> Response {
             ([(CONTENT_TYPE, "application/json"), (CACHE_CONTROL, "no-store")], body).into_response()
         }
         Err(error) => Problem::from(error).into_response(),
+    }
+}
+
+/// The answer of `tidings advise --json` to a situation: the same rules, for a page.
+async fn advice(body: Bytes) -> Response {
+    match serde_json::from_slice::<Situation>(&body) {
+        Ok(situation) => {
+            let body = json!(advise(situation.clamped())).to_string();
+            ([(CONTENT_TYPE, "application/json"), (CACHE_CONTROL, "no-store")], body).into_response()
+        }
+        Err(error) => {
+            let detail =
+                format!("the body is no situation to advise on ({error}); see `tidings advise --json`");
+            Problem::from(Error::new(Code::BadJson, detail)).into_response()
+        }
     }
 }
 

@@ -11,6 +11,7 @@ mod keys;
 mod listener;
 mod logging;
 mod ops;
+mod pages;
 mod proxy_header;
 mod reload;
 mod sdk;
@@ -89,7 +90,8 @@ impl Node {
         };
         let mut router = tidings_doors::router(&live.entrance)
             .merge(ops::router(ops.clone(), config.dev))
-            .merge(sdk::router());
+            .merge(sdk::router())
+            .merge(pages::router(config.dev));
         if config.dev {
             router = router.merge(dev::router(live.config.subscribe(), clock));
         }

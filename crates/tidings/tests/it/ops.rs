@@ -75,6 +75,39 @@ async fn a_development_node_serves_this_machine() {
 }
 
 #[tokio::test]
+async fn a_node_serves_its_dashboard_and_a_development_node_the_other_pages_too() {
+    let node = TestNode::usual().await;
+    let page = node.get("/dashboard").await.ok();
+    assert_eq!(page.header("content-type"), "text/html; charset=utf-8");
+    assert!(page.header("content-security-policy").contains("default-src 'self'"));
+    let script = node.get("/pages/dashboard.js").await.ok();
+    assert_eq!(script.header("content-type"), "text/javascript; charset=utf-8");
+    let etag = script.header("etag").to_owned();
+    let again = node.get("/pages/dashboard.js").header("if-none-match", &etag).await;
+    assert_eq!((again.status, again.body.as_str()), (304, ""));
+    for path in ["/lab", "/advisor", "/pages/nothing.js", "/pages/..%2f..%2fpackage.json"] {
+        node.get(path).await.problem(404, "not-found");
+    }
+    let node = TestNode::new().dev().run().await;
+    for path in ["/lab", "/advisor", "/dashboard"] {
+        assert!(node.get(path).await.ok().body.contains("<main id=\"main\""), "{path}");
+    }
+}
+
+#[tokio::test]
+async fn a_development_node_advises_by_the_rules_of_the_command() {
+    let node = TestNode::new().dev().run().await;
+    let situation = json!({
+        "sends": "never", "fresh_s": 60, "every_s": 600, "users": 2_000, "bytes": 200,
+        "loss": "never", "network": "unknown",
+    });
+    let advice = node.call("POST", "/dev/advise").json(&situation).await.ok().json();
+    assert_eq!(advice["decision"]["ladder"], json!(["poll"]));
+    assert!(advice["configuration"].as_str().unwrap().contains("delivery = \"at-least-once\""));
+    node.call("POST", "/dev/advise").json(&json!({ "sends": "never" })).await.problem(400, "bad-json");
+}
+
+#[tokio::test]
 async fn a_page_imports_the_sdk_of_its_node() {
     let node = TestNode::usual().await;
     for path in ["/sdk/tidings.js", "/sdk/tabs.js"] {

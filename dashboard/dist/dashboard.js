@@ -1,0 +1,1 @@
+import{n as e,r as t,t as n}from"./dom.js";e(n(`main`),t(`h1`,{},`dashboard`));
