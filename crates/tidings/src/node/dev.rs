@@ -87,7 +87,8 @@ async fn advice(body: Bytes) -> Response {
             ([(CONTENT_TYPE, "application/json"), (CACHE_CONTROL, "no-store")], body).into_response()
         }
         Err(error) => {
-            let detail = format!("the body is no situation to advise on ({error}); see `tidings advise --json`");
+            let detail =
+                format!("the body is no situation to advise on ({error}); see `tidings advise --json`");
             Problem::from(Error::new(Code::BadJson, detail)).into_response()
         }
     }

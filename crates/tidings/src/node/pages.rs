@@ -43,7 +43,8 @@ pub(super) fn router(is_dev: bool) -> Router {
 /// A file with its entity tag, so that a browser asks again after an upgrade of the node, and gets 304 otherwise.
 fn page(headers: &HeaderMap, name: &str, policy: &'static str) -> Response {
     let Some(file) = Files::get(name) else {
-        return Problem::from(Error::new(Code::NotFound, "no page of this node has such a file")).into_response();
+        return Problem::from(Error::new(Code::NotFound, "no page of this node has such a file"))
+            .into_response();
     };
     let etag = tag(&file);
     let common = [

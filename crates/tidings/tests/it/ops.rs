@@ -106,7 +106,8 @@ async fn a_development_node_advises_by_the_rules_of_the_command() {
     assert!(advice["configuration"].as_str().unwrap().contains("delivery = \"at-least-once\""));
     let examples = node.get("/dev/advise/examples").await.ok().json();
     assert_eq!(examples["examples"][1]["name"], "Chat");
-    let advice = node.call("POST", "/dev/advise").json(&examples["examples"][1]["situation"]).await.ok().json();
+    let advice =
+        node.call("POST", "/dev/advise").json(&examples["examples"][1]["situation"]).await.ok().json();
     assert_eq!(advice["decision"]["ladder"][0], "sse");
     node.call("POST", "/dev/advise").json(&json!({ "sends": "never" })).await.problem(400, "bad-json");
 }
