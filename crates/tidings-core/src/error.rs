@@ -313,7 +313,9 @@ impl Code {
             Code::BadId => "use 1 to 255 printable ASCII characters",
             Code::BadJson => "send valid JSON, or name the right Content-Type",
             Code::BadKey => "use 1 to 255 bytes without control characters",
-            Code::BadOrder => "see docs/protocol.md, Operating a cluster, for the bodies that this path takes",
+            Code::BadOrder => {
+                "see docs/protocol.md, Operating a cluster, for the bodies that this path takes"
+            }
             Code::BadQuery => "correct the parameter that the detail names",
             Code::BadRequest => "send HTTP/1.1 as RFC 9112 has it, without TLS",
             Code::BadRevocation => {

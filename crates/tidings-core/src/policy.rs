@@ -161,7 +161,10 @@ impl Policy {
         let most = self.channel_bytes;
         let name = channel.namespace();
         if name == Channel::OWN && *channel != Channel::nodes() {
-            return Err(Error::new(Code::UnknownNamespace, format!("this server has no channel `{channel}`")));
+            return Err(Error::new(
+                Code::UnknownNamespace,
+                format!("this server has no channel `{channel}`"),
+            ));
         }
         if name != Channel::OWN && channel.as_str().len() > most {
             let detail = format!("the channel name has more than {most} bytes, which is the limit here");

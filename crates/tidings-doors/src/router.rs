@@ -24,8 +24,8 @@ use crate::http::peer::Peer;
 use crate::http::problem::{Counted, Problem};
 use crate::http::refusal::{Refused, TARGET_BYTES_MAX};
 use crate::{
-    Doors, Entrance, Request, channel as life, consumer, item, operate, poll, presence, publish, revocation, sse,
-    websocket,
+    Doors, Entrance, Request, channel as life, consumer, item, operate, poll, presence, publish, revocation,
+    sse, websocket,
 };
 
 /// The names in a path, if they are text.

@@ -143,11 +143,7 @@ impl Session {
     }
 
     /// Asks this node, and others.
-    async fn ask_those(
-        &self,
-        question: Question,
-        others: Others,
-    ) -> Result<Report<Vec<(String, Answer)>>> {
+    async fn ask_those(&self, question: Question, others: Others) -> Result<Report<Vec<(String, Answer)>>> {
         let hub = &self.hub;
         let too_fast = |ms| Error::new(Code::RateLimited, "this node is asked too often").after(ms);
         hub.cluster.rates.take((), 1, RATE, hub.clock.now_ms()).map_err(too_fast)?;

@@ -26,7 +26,7 @@ use crate::limit::Rates;
 use crate::log::{Below, Channel, Draft, Kind, Limit, Message, Once, Payload, Retain, Rules, Start};
 use crate::policy::Namespace;
 
-pub use entry::{ClientEntry, InUse, Report, ReaderEntry, Roll, Whose};
+pub use entry::{ClientEntry, InUse, ReaderEntry, Report, Roll, Whose};
 use heard::Heard;
 use question::Asked;
 
@@ -201,10 +201,7 @@ async fn hear(weak: Weak<Shared>) {
 }
 
 /// Takes in what was said lately, and gives what is said from then on.
-async fn tail(
-    shared: &Shared,
-    rules: &Rules,
-) -> Result<BoxStream<'static, Vec<Arc<Message>>>, BrokerError> {
+async fn tail(shared: &Shared, rules: &Rules) -> Result<BoxStream<'static, Vec<Arc<Message>>>, BrokerError> {
     let (broker, log) = (&shared.broker, Channel::nodes());
     let tail = answer(broker.follow(&log, rules)).await?;
     let from = answer(broker.find(&log, Start::Last(LATELY.messages as u64), rules)).await?.at;

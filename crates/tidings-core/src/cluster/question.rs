@@ -40,10 +40,21 @@ pub(super) struct Answered {
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub(super) enum Answer {
-    Readers { count: usize, stuck: usize, readers: Vec<ReaderPlace> },
-    Clients { count: usize, clients: Vec<ClientEntry> },
-    Channels { channels: Vec<(String, usize)> },
-    Disconnected { ended: usize },
+    Readers {
+        count: usize,
+        stuck: usize,
+        readers: Vec<ReaderPlace>,
+    },
+    Clients {
+        count: usize,
+        clients: Vec<ClientEntry>,
+    },
+    Channels {
+        channels: Vec<(String, usize)>,
+    },
+    Disconnected {
+        ended: usize,
+    },
     /// Whether it was meant.
     Draining(bool),
 }

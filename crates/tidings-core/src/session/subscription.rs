@@ -16,11 +16,11 @@ use crate::policy::Delivery;
 use crate::presence::Member;
 use crate::reader::{Item, Reader};
 
-use super::{Identity, Session};
 use super::pace::Pace;
 use super::readers::{Batch, Readers};
 use super::start::Place;
 use super::term::{End, Term};
+use super::{Identity, Session};
 
 /// Readers on one bell, with the rights and the end of their session. They may come and go.
 ///

@@ -47,8 +47,7 @@ pub(super) async fn disconnect(doors: &Doors, session: &Session, body: Body) -> 
     let body = Incoming::new(body, doors, session).whole(BODY_BYTES_MAX).await?;
     let (whose, away, reason) = order(&body)?;
     let (by, why) = (session.who(), reason.clone());
-    let Report { found: ended, answered, silent } =
-        session.disconnect(whose.clone(), away, reason).await?;
+    let Report { found: ended, answered, silent } = session.disconnect(whose.clone(), away, reason).await?;
     tracing::info!(?whose, away, reason = why, by, ended, "clients are disconnected");
     Ok(json(&Ended { whose: &whose, ended, nodes: Nodes { answered, silent } }))
 }
@@ -89,7 +88,8 @@ mod tests {
         assert_eq!(read(whole), Ok((user(), true, "x".into())));
         assert!(matches!(read(r#"{"connection":"1.2"}"#), Ok((Whose::Connection(_), ..))));
         let long = format!(r#"{{"user":"a","reason":"{}"}}"#, "x".repeat(256));
-        for text in ["", "{}", "[]", r#"{"user":""}"#, r#"{"user":"a","connection":"b"}"#, r#"{"user":1}"#, &long]
+        for text in
+            ["", "{}", "[]", r#"{"user":""}"#, r#"{"user":"a","connection":"b"}"#, r#"{"user":1}"#, &long]
         {
             assert_eq!(read(text), Err(Code::BadOrder), "{text}");
         }

@@ -114,11 +114,9 @@ impl Stream {
             // It needs a new token first; there is nothing to wait for.
             End::Expired => super::RETRY_MS,
             // Whoever is refused is told so when it comes back: a stream has no other word for it.
-            End::Refused(_)
-            | End::Draining
-            | End::Dismissed { .. }
-            | End::Failed(_)
-            | End::Closed => come_back_ms(),
+            End::Refused(_) | End::Draining | End::Dismissed { .. } | End::Failed(_) | End::Closed => {
+                come_back_ms()
+            }
         };
         let block = format!("retry: {retry_ms}\nid: {}\n\n", self.pump.subscription.cursor());
         line.push(block.into());

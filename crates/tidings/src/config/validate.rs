@@ -271,7 +271,8 @@ fn check_name(name: &str) -> Result<(), Problem> {
 
 fn check_node(name: &str) -> Result<(), Problem> {
     let fits = |b: u8| b.is_ascii_alphanumeric() || b"_-.".contains(&b);
-    match (1..=NODE_BYTES_MAX).contains(&name.len()) && name.bytes().all(fits) && name != "." && name != ".." {
+    match (1..=NODE_BYTES_MAX).contains(&name.len()) && name.bytes().all(fits) && name != "." && name != ".."
+    {
         true => Ok(()),
         false => {
             Err(Problem::new("is not the name of a node", "use 1 to 64 of A-Z a-z 0-9 _ - . for the name"))

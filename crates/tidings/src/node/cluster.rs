@@ -147,7 +147,8 @@ pub(super) fn name(configured: Option<&str>, incarnation: u64) -> String {
 }
 
 fn rfc3339(ms: u64) -> String {
-    humantime::format_rfc3339_millis(UNIX_EPOCH + Duration::from_millis(ms.min(253_402_300_799_999))).to_string()
+    humantime::format_rfc3339_millis(UNIX_EPOCH + Duration::from_millis(ms.min(253_402_300_799_999)))
+        .to_string()
 }
 
 #[cfg(test)]

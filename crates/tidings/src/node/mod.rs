@@ -67,11 +67,7 @@ impl Node {
     }
 
     /// The same, over a broker of the caller's.
-    pub async fn start_over(
-        config: &Config,
-        clock: Clock,
-        broker: Arc<dyn Broker>,
-    ) -> anyhow::Result<Node> {
+    pub async fn start_over(config: &Config, clock: Clock, broker: Arc<dyn Broker>) -> anyhow::Result<Node> {
         let Accepted { keys, jwks } = keys::of(&config.auth, None)?;
         let incarnation = random()?;
         let mut metrics = Metrics::new();

@@ -34,7 +34,12 @@ const OPENMETRICS: &str = "application/openmetrics-text; version=1.0.0; charset=
 impl Ops {
     /// Watches the broker while the value lives.
     pub(super) fn start(hub: Hub, control: Arc<Control>) -> Arc<Self> {
-        let ops = Arc::new(Ops { hub, control, broker_lost: AtomicBool::new(false), broker_problem: Mutex::default() });
+        let ops = Arc::new(Ops {
+            hub,
+            control,
+            broker_lost: AtomicBool::new(false),
+            broker_problem: Mutex::default(),
+        });
         let weak = Arc::downgrade(&ops);
         tokio::spawn(async move {
             let mut answered = Instant::now();
