@@ -1,5 +1,6 @@
 //! What one client may do, and what it gets.
 
+mod cluster;
 mod forgery;
 mod live;
 mod pace;
