@@ -87,7 +87,7 @@ describe('the dashboard', { skip }, () => {
     await accessible(page);
     await picture(page, 'dashboard-followed');
     await page.click('text=Follow no longer');
-    await has(page, '.verdict-line', /^2 live/);
+    await has(page, '.verdict-line', /^2 live; this page/);
     await page.reload();
     await has(page, '.log li', /^the second/);
     assert.equal(await page.textContent('#channel-title'), channel);

@@ -45,6 +45,7 @@ export class ChannelView {
       h(
         'section',
         { class: 'card', 'aria-labelledby': 'channel-title' },
+        h('a', { href: '#channels', class: 'back' }, '← All channels'),
         h(
           'div',
           { class: 'row between' },

@@ -78,6 +78,7 @@ export class Channels {
     if (name === (this.#view?.name ?? '')) return;
     this.#view?.stop();
     this.#view = undefined;
+    this.element.classList.toggle('opened', name !== '');
     if (name === '') {
       fill(
         this.#open,

@@ -28,6 +28,8 @@ export interface Node {
 /** All nodes. A pure fold over their words. */
 export class Cluster {
   readonly #nodes = new Map<string, Node>();
+  /** Grows with every word that is new. */
+  version = 0;
   /** By how much the clocks of the nodes are behind this page's, and how long a word is on its way, at least. */
   #skew = Number.POSITIVE_INFINITY;
 
@@ -41,6 +43,7 @@ export class Cluster {
     if (at > Date.parse(node.last.time)) node.last = said;
     const newest = node.samples.at(-1);
     if (!isNext || (newest && newest.at >= at)) return;
+    this.version++;
     node.heard = { at: now, live: now - node.heard.at > BURST_MS };
     node.samples.push({ at, said });
     while (node.samples.length > SAMPLES_MAX || (node.samples[0]?.at ?? at) < at - HOUR_MS) node.samples.shift();

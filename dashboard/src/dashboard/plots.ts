@@ -96,7 +96,6 @@ export class Plots {
   readonly #select = h('select', {}, h('option', { value: '' }, 'all nodes'));
   readonly #plots: { drawing: Drawing; plot: Plot }[];
   #names = '';
-  #shown = 0;
 
   constructor() {
     const homes = DRAWINGS.map(({ title }) => ({ title, home: h('div', {}) }));
@@ -122,12 +121,9 @@ export class Plots {
         plot: new Plot(home, { label: drawing.label, height: HEIGHT, least: drawing.least, lines: drawing.lines }),
       };
     });
-    this.#select.addEventListener('change', () => {
-      this.#shown = 0;
-    });
   }
 
-  /** Draws anew, at most each two seconds. */
+  /** Draws anew. */
   show(cluster: Cluster, now: number): void {
     const names = [...new Set(cluster.all().map(({ name }) => name))].sort();
     if (names.join('\n') !== this.#names) {
@@ -139,8 +135,6 @@ export class Plots {
       );
       this.#select.value = names.includes(chosen) ? chosen : '';
     }
-    if (now - this.#shown < 2000) return;
-    this.#shown = now;
     const chosen = this.#select.value;
     const nodes = cluster.all().filter(({ name }) => chosen === '' || name === chosen);
     const times = bins(cluster.time(now), Math.min(...nodes.map(({ samples }) => samples[0]?.at ?? now)));

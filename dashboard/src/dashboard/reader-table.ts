@@ -125,7 +125,7 @@ export class ReaderTable {
       this.#verdict.className = 'verdict-line quiet';
       fill(
         this.#verdict,
-        count === 0 ? 'Nobody reads this channel live.' : `${amount(count)} live, this page among them.${slow}`,
+        count === 0 ? 'Nobody reads this channel live.' : `${amount(count)} live; this page is a reader, too.${slow}`,
       );
       return;
     }
