@@ -90,6 +90,8 @@ fn after_refusal(code: &str) -> String {
             "name fewer channels, or raise limits.connection_channels in the node's configuration"
         }
         "tls-required" => "begin --url with https://",
+        "unknown-node" => "`tidings nodes` lists those that there are",
+        "no-answer" => "look with `tidings nodes` whether it drains, and at the node where it runs",
         "too-large" => "send less at once, or raise limits.message_bytes in the node's configuration",
         "bad-json" => "mend the JSON, or publish it as text with --text",
         code => return format!("look up `{code}` in docs/errors.md"),

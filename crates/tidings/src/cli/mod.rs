@@ -7,6 +7,7 @@ mod check;
 mod error;
 mod input;
 mod key;
+mod operate;
 mod progress;
 mod publish;
 mod serve;
@@ -42,6 +43,22 @@ enum Command {
     Token(token::Args),
     /// Make an API key for a backend.
     Key(key::Args),
+    /// Show the nodes of a cluster, and how each is.
+    Nodes(operate::Nodes),
+    /// List the channels that are read.
+    Channels(operate::Channels),
+    /// Show one channel: its bounds, its readers and how far each is, and who is present.
+    Channel(operate::Channel),
+    /// List the live connections.
+    Clients(operate::Clients),
+    /// End live connections.
+    Disconnect(operate::Disconnect),
+    /// Stop a node as a signal would.
+    Drain(operate::Drain),
+    /// End the tokens of a user, or one token, before their time.
+    Revoke(operate::Revoke),
+    /// Say by the exit code whether a node is ready.
+    Healthcheck(operate::Healthcheck),
     /// Validate a configuration and say what it means.
     Check(check::Args),
     /// Measure a node under load.
@@ -61,6 +78,14 @@ pub fn main() -> ExitCode {
         Command::Subscribe(args) => subscribe::run(args),
         Command::Token(args) => token::run(args),
         Command::Key(args) => key::run(args),
+        Command::Nodes(args) => args.run(),
+        Command::Channels(args) => args.run(),
+        Command::Channel(args) => args.run(),
+        Command::Clients(args) => args.run(),
+        Command::Disconnect(args) => args.run(),
+        Command::Drain(args) => args.run(),
+        Command::Revoke(args) => args.run(),
+        Command::Healthcheck(args) => args.run(),
         Command::Check(args) => check::run(args),
         Command::Bench(args) => bench::run(args),
         Command::Verify(args) => verify::run(args),

@@ -3,8 +3,8 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
+use http::Method;
 use http::header::{AUTHORIZATION, CONTENT_TYPE, HOST, HeaderValue};
-use http::{Method, StatusCode};
 use reqwest::{RequestBuilder, Response};
 use url::Url;
 
@@ -155,27 +155,41 @@ impl Endpoint {
         }
     }
 
-    /// Posts JSON, and gives the body of a 200.
+    /// Posts JSON, and gives the body of a success.
     ///
     /// # Errors
     ///
     /// [`Error::Unreachable`], or [`Error::Refused`] for any other status. There is no retry.
     pub async fn post_json(&self, path: &[&str], body: &serde_json::Value) -> Result<Vec<u8>, Error> {
-        let request = self.request(Method::POST, self.url(path)).header(CONTENT_TYPE, "application/json");
+        let request = self.request(Method::POST, self.url(path));
+        // An order without a body has none.
+        let body = if body.is_null() { String::new() } else { body.to_string() };
+        self.answer(request.header(CONTENT_TYPE, "application/json").body(body)).await
+    }
+
+    /// Gets what a URL of the node has, and gives the body of a success.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Unreachable`], or [`Error::Refused`] for any other status. There is no retry.
+    pub async fn get_json(&self, url: Url) -> Result<Vec<u8>, Error> {
+        self.answer(self.request(Method::GET, url)).await
+    }
+
+    async fn answer(&self, request: RequestBuilder) -> Result<Vec<u8>, Error> {
         let unreachable = |error: &reqwest::Error| {
             untrusted(error).unwrap_or_else(|| {
                 Error::Unreachable(format!("cannot reach {}: {}", self.name(), describe(error)))
             })
         };
-        let response = request.timeout(ANSWER_MAX).body(body.to_string()).send().await;
-        let response = response.map_err(|error| unreachable(&error))?;
+        let response = request.timeout(ANSWER_MAX).send().await.map_err(|error| unreachable(&error))?;
         let status = response.status();
         let body = read_body(response, ITEM_BYTES_MAX).await.map_err(|cut| match cut {
             Cut::Again { why, .. } => Error::Unreachable(why),
             Cut::Final(error) | Cut::Unfit(error) => error,
             Cut::Done => Error::Unexpected("no answer".into()),
         })?;
-        if status == StatusCode::OK { Ok(body) } else { Err(Error::Refused(Problem::read(status, &body))) }
+        if status.is_success() { Ok(body) } else { Err(Error::Refused(Problem::read(status, &body))) }
     }
 }
 

@@ -1,6 +1,7 @@
 //! A node in this process, and the shortest way to say what is asked of it.
 
 use std::net::SocketAddr;
+use std::sync::Arc;
 
 use jsonwebtoken::{EncodingKey, encode};
 use serde_json::{Value, json};
@@ -8,6 +9,7 @@ use tidings::client::{Endpoint, Item, Reader, Start, Subscription, Transport};
 use tidings::config::{Config, Env, Flags};
 use tidings::node::Node;
 use tidings_core::Clock;
+use tidings_core::broker::Broker;
 use url::Url;
 
 use crate::raw::{Raw, Reply, soon};
@@ -34,6 +36,7 @@ pub struct Plan {
     clock: Clock,
     jwt: String,
     keys: String,
+    broker: Option<Arc<dyn Broker>>,
 }
 
 /// The lines of a namespace. At-least-once, and anybody may read, unless it says otherwise.
@@ -47,7 +50,15 @@ impl TestNode {
     pub fn new() -> Plan {
         let jwt = format!("jwt.hmac_secret = \"{SECRET}\"\n");
         let keys = format!("\"{KEY}\"");
-        Plan { top: String::new(), namespaces: String::new(), dev: false, clock: Clock::system(), jwt, keys }
+        Plan {
+            top: String::new(),
+            namespaces: String::new(),
+            dev: false,
+            clock: Clock::system(),
+            jwt,
+            keys,
+            broker: None,
+        }
     }
 
     /// The node of most scenarios: `orders` is at-least-once, `ticks` at-most-once, both public.
@@ -197,6 +208,12 @@ impl Plan {
         self
     }
 
+    /// A node that shares a broker with others.
+    pub fn over(mut self, broker: &Arc<dyn Broker>) -> Self {
+        self.broker = Some(broker.clone());
+        self
+    }
+
     /// The configuration as a file.
     pub fn text(&self) -> String {
         let listen = if self.top.lines().any(|line| line.starts_with("listen = ")) {
@@ -211,7 +228,11 @@ impl Plan {
     pub async fn run(self) -> TestNode {
         let flags = Flags { dev: self.dev, listen: None };
         let config = Config::load_text(Some(("test.toml", &self.text())), &Env::default(), &flags);
-        let node = Node::start_at(&config.unwrap().config, self.clock).await.unwrap();
+        let config = config.unwrap().config;
+        let node = match self.broker {
+            Some(broker) => Node::start_over(&config, self.clock, broker).await.unwrap(),
+            None => Node::start_at(&config, self.clock).await.unwrap(),
+        };
         TestNode { address: node.address(), node }
     }
 }
