@@ -130,6 +130,9 @@ describe('the dashboard', { skip }, () => {
     assert.match(await page.textContent('dialog'), /Come back.*Stay away.*tidings disconnect/s);
     await accessible(page);
     await picture(page, 'dashboard-disconnect');
+    await page.check('dialog input[value="away"]');
+    await page.fill('dialog input:not([type])', "it's a flood");
+    assert.match(await page.textContent('dialog code'), /^tidings disconnect \S+ --away --reason 'it'\\''s a flood'$/);
     await page.keyboard.press('Escape');
     await until(async () => (await page.locator('dialog').count()) === 0, 'the dialog is gone');
     assert.ok(await ask.evaluate((button) => button === document.activeElement), 'the focus is back');
@@ -141,7 +144,7 @@ describe('the dashboard', { skip }, () => {
     await has(page, '.empty', /alice-.* is not connected/);
     await page.fill('.revoke input', user);
     await page.click('.revoke button');
-    assert.match(await page.textContent('dialog'), /cannot be taken back/);
+    assert.match(await page.textContent('dialog'), /cannot be taken back.*tidings revoke --user alice-/s);
     await page.click('dialog .danger');
     await has(page, 'dialog .notice', /Revoked until/);
     const refused = await fetch(`${NODE}/v1/channels/${channel}`, { headers: { authorization: `Bearer ${alice}` } });

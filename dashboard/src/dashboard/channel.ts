@@ -8,6 +8,7 @@ import { Messages, words } from './messages';
 import { PresenceList } from './presence-list';
 import { publishForm } from './publish-form';
 import { type Followed, ReaderTable } from './reader-table';
+import { command } from './shell';
 
 const TITLE_MAX = 40;
 
@@ -53,6 +54,7 @@ export class ChannelView {
           copyButton('its cursor', () => cursor, 'Copy cursor'),
         ),
         facts,
+        h('p', { class: 'quiet small command' }, 'On the command line: ', h('code', {}, command('channel', name))),
       ),
       h(
         'section',

@@ -3,6 +3,7 @@
 import { h } from '../dom';
 import { disconnect } from './api';
 import { confirm } from './confirm';
+import { command } from './shell';
 
 type Whose = { connection: string; user: string | null } | { user: string };
 
@@ -50,14 +51,11 @@ export function askToDisconnect(whose: Whose, done: () => void): void {
       h('label', {}, 'Reason', reason),
     ],
     button: 'Disconnect',
-    command: () =>
-      [
-        'tidings disconnect',
-        one ? `--connection ${whose.connection}` : `--user ${whose.user}`,
-        away.checked && '--away',
-      ]
-        .filter(Boolean)
-        .join(' '),
+    command: () => {
+      const why = reason.value.trim();
+      const named = one ? [whose.connection] : ['--user', whose.user];
+      return command('disconnect', ...named, away.checked && '--away', ...(why ? ['--reason', why] : []));
+    },
     run: async () => {
       const { ended, nodes } = await disconnect(who, away.checked, reason.value.trim());
       done();

@@ -15,7 +15,7 @@ export class ErrorTable {
       title: 'Last minute',
       number: true,
       text: ({ minute }) => amount(minute),
-      kind: ({ minute }) => (minute > 0 ? 'bad' : ''),
+      kind: ({ minute }) => (minute > 0 ? 'warn' : ''),
     },
     { title: 'Last hour', number: true, text: ({ hour }) => amount(hour) },
     { title: 'Last seen', number: true, text: ({ last }) => new Date(last).toLocaleTimeString('en-GB') },

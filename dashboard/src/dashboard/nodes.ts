@@ -5,6 +5,7 @@ import { amount, bytes, duration } from '../words';
 import { drain } from './api';
 import { type Cluster, type Node, rate, STALE_MS } from './cluster';
 import { confirm } from './confirm';
+import { command } from './shell';
 import { Table } from './table';
 
 interface Shown {
@@ -21,12 +22,24 @@ export class NodeTable {
     { title: 'Node', text: ({ node }) => node.name, kind: () => 'strong' },
     { title: 'State', text: state, kind: kind },
     { title: 'Broker', text: broker, kind: ({ node }) => (node.last.broker.ready ? '' : 'state bad') },
-    { title: 'Connections', number: true, text: ({ node }) => amount(node.last.connections.total) },
-    { title: 'Channels', number: true, text: ({ node }) => amount(node.last.channels) },
-    { title: 'In/s', number: true, text: ({ node }) => per(rate(node, (said) => said.messages.in)) },
-    { title: 'Out/s', number: true, text: ({ node }) => per(rate(node, (said) => said.messages.out)) },
-    { title: 'Slow', number: true, text: ({ node }) => amount(node.last.behind.readers) },
-    { title: 'Memory', number: true, text: ({ node }) => (node.last.memory === null ? '–' : bytes(node.last.memory)) },
+    { title: 'Connections', number: true, text: ({ node }) => unless(node, () => amount(node.last.connections.total)) },
+    { title: 'Channels', number: true, text: ({ node }) => unless(node, () => amount(node.last.channels)) },
+    {
+      title: 'In/s',
+      number: true,
+      text: ({ node }) => unless(node, () => per(rate(node, (said) => said.messages.in))),
+    },
+    {
+      title: 'Out/s',
+      number: true,
+      text: ({ node }) => unless(node, () => per(rate(node, (said) => said.messages.out))),
+    },
+    { title: 'Slow', number: true, text: ({ node }) => unless(node, () => amount(node.last.behind.readers)) },
+    {
+      title: 'Memory',
+      number: true,
+      text: ({ node }) => unless(node, () => (node.last.memory === null ? '–' : bytes(node.last.memory))),
+    },
     {
       title: 'Up for',
       number: true,
@@ -60,6 +73,9 @@ export class NodeTable {
 
 const per = (value: number) => amount(value < 10 ? Math.round(value * 10) / 10 : Math.round(value));
 
+/** A node that has stopped has none of it any more. */
+const unless = ({ last }: Node, words: () => string) => (last.state === 'stopped' ? '–' : words());
+
 function state({ node, silence }: Shown): string {
   const { state, reason } = node.last;
   if (state === 'stopped') return 'stopped';
@@ -86,7 +102,7 @@ function askToDrain({ name, last }: Node): void {
       'Then its process ends with 0. What starts it again, if anything does, is what runs it: systemd, Kubernetes, you.',
     ],
     button: 'Drain it',
-    command: () => `tidings drain ${name}`,
+    command: () => command('drain', name),
     run: async () => {
       await drain(name);
       return `${name} is draining. It says so in the table, and “stopped” as its last word.`;

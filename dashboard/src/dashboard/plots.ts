@@ -95,6 +95,11 @@ export class Plots {
   readonly element: HTMLElement;
   readonly #select = h('select', {}, h('option', { value: '' }, 'all nodes'));
   readonly #plots: { drawing: Drawing; plot: Plot }[];
+  readonly #note = h(
+    'p',
+    { class: 'quiet small', hidden: true },
+    'The nodes have just begun to speak: the lines begin within half a minute.',
+  );
   #names = '';
 
   constructor() {
@@ -138,6 +143,8 @@ export class Plots {
     const chosen = this.#select.value;
     const nodes = cluster.all().filter(({ name }) => chosen === '' || name === chosen);
     const times = bins(cluster.time(now), Math.min(...nodes.map(({ samples }) => samples[0]?.at ?? now)));
+    const begun = nodes.some(({ samples }) => (samples[0]?.at ?? now) < (times.at(-2) ?? 0) * 1000);
+    this.#note.hidden = begun;
     for (const { drawing, plot } of this.#plots) {
       plot.show([times, ...drawing.lines.map(({ of }) => of(nodes, times))] as Points);
     }

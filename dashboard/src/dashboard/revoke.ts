@@ -3,6 +3,7 @@
 import { h } from '../dom';
 import { revoke } from './api';
 import { confirm } from './confirm';
+import { command } from './shell';
 
 const DAY_S = 86_400;
 const TIMES = [
@@ -65,7 +66,13 @@ function ask(isToken: boolean, name: string, seconds: number): void {
         : 'It cannot be taken back. Who signs in again gets a new token, and goes on with it: give none to whom you want to keep out.',
     ],
     button: 'Revoke',
-    command: () => `tidings revoke --${isToken ? 'jti' : 'user'} ${name}`,
+    command: () =>
+      command(
+        'revoke',
+        isToken ? '--jti' : '--user',
+        name,
+        ...(seconds > 0 ? ['--for', `${Math.floor(seconds / 3600)}h`] : []),
+      ),
     run: async () => {
       const until = seconds > 0 ? Math.floor(Date.now() / 1000) + seconds : undefined;
       const done = await revoke(isToken ? { jti: name } : { user: name }, until);

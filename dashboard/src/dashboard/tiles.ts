@@ -8,7 +8,7 @@ interface Tile {
   title: string;
   value: string;
   note: string;
-  bad?: boolean;
+  kind?: 'warn' | 'bad' | false;
 }
 
 /** A row of numbers. Not announced: they change every few seconds, and can be read at any time. */
@@ -17,11 +17,11 @@ export class Tiles {
   readonly #made = new Map<string, { value: HTMLElement; note: HTMLElement }>();
 
   show(cluster: Cluster, now: number): void {
-    for (const { title, value, note, bad } of tiles(cluster, now)) {
+    for (const { title, value, note, kind } of tiles(cluster, now)) {
       const tile = this.#made.get(title) ?? this.#make(title);
       if (tile.value.textContent !== value) tile.value.textContent = value;
       if (tile.note.textContent !== note) tile.note.textContent = note;
-      tile.value.classList.toggle('bad', bad === true);
+      tile.value.className = `value number ${kind || ''}`;
     }
   }
 
@@ -60,9 +60,9 @@ function tiles(cluster: Cluster, now: number): Tile[] {
       title: 'Slow readers',
       value: amount(behind),
       note: behind > 0 ? `the slowest takes nothing for ${milliseconds(longest)}` : 'nobody lags',
-      bad: behind > 0,
+      kind: behind > 0 && 'warn',
     },
-    { title: 'Errors', value: amount(failed), note: 'within a minute', bad: failed > 0 },
+    { title: 'Errors', value: amount(failed), note: 'within a minute', kind: failed > 0 && 'warn' },
     {
       title: 'Nodes',
       value: amount(nodes.length),
@@ -73,7 +73,7 @@ function tiles(cluster: Cluster, now: number): Tile[] {
               sum(({ last }) => last.readers),
               'reader',
             ),
-      bad: away > 0,
+      kind: away > 0 && 'bad',
     },
   ];
 }
