@@ -24,6 +24,12 @@ pub struct Metrics {
     pub subscriptions: Gauge,
     /// Bytes that the process holds in memory, where the system tells.
     pub resident_bytes: Gauge,
+    /// 1 while the broker answers.
+    pub broker_ready: Gauge,
+    /// 1 once the node drains.
+    pub draining: Gauge,
+    /// Connections that the node takes at once.
+    pub connections_max: Gauge,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -63,6 +69,9 @@ impl Metrics {
             feeds_polled: Gauge::default(),
             subscriptions: Gauge::default(),
             resident_bytes: Gauge::default(),
+            broker_ready: Gauge::default(),
+            draining: Gauge::default(),
+            connections_max: Gauge::default(),
         };
         let Metrics {
             registry,
@@ -75,6 +84,9 @@ impl Metrics {
             feeds_polled,
             subscriptions,
             resident_bytes,
+            broker_ready,
+            draining,
+            connections_max,
         } = &mut metrics;
         registry.register("published", "Messages stored", published.clone());
         registry.register(
@@ -83,7 +95,11 @@ impl Metrics {
             delivered.clone(),
         );
         registry.register("connections", "Open streams, by door", connections.clone());
-        registry.register("errors", "Errors given to clients, by code", errors.clone());
+        registry.register(
+            "errors",
+            "Errors given to clients, by code: in replies, in frames, and as the reason of a close",
+            errors.clone(),
+        );
         registry.register("feeds", "Channels that this node follows", feeds.clone());
         registry.register(
             "feeds_polled",
@@ -91,6 +107,9 @@ impl Metrics {
             feeds_polled.clone(),
         );
         registry.register("subscriptions", "Live subscriptions", subscriptions.clone());
+        registry.register("broker_ready", "Whether the broker answered the last time", broker_ready.clone());
+        registry.register("draining", "Whether the node drains", draining.clone());
+        registry.register("connections_max", "Connections that the node takes", connections_max.clone());
         registry.register("resident_bytes", "Resident memory of the process", resident_bytes.clone());
         metrics
     }

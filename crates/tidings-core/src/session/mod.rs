@@ -91,6 +91,11 @@ impl Session {
         }
     }
 
+    /// Counts an error that its client is told.
+    pub fn count_error(&self, code: Code) {
+        self.hub.metrics.error(code);
+    }
+
     /// Milliseconds since the Unix epoch, by the node's clock.
     pub fn now_ms(&self) -> u64 {
         self.hub.clock.now_ms()

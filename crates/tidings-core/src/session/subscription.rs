@@ -7,6 +7,7 @@ use std::task::{Context, Poll};
 use prometheus_client::metrics::counter::Counter;
 use tokio::time::Instant;
 
+use crate::error::Code;
 use crate::feed::Bell;
 use crate::hub::Shared;
 use crate::limit::Seat;
@@ -366,6 +367,11 @@ impl Subscription {
     fn move_past(&mut self, reader: u32, item: &Item) -> u64 {
         self.readers.advance(reader, item);
         u64::from(matches!(item, Item::Entry(_)))
+    }
+
+    /// Counts an error that its client is told.
+    pub fn count_error(&self, code: Code) {
+        self.hub.metrics.error(code);
     }
 
     /// Where a reader stands.

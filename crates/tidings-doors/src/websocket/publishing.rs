@@ -77,6 +77,10 @@ async fn publish(session: Session, only: Option<Channel>, received: Received) ->
         Ok(answer) => (answer, None),
         Err(error) => {
             let ends = (error.code == Code::TooLarge).then_some(error.code);
+            if ends.is_none() {
+                // Else the close counts.
+                session.count_error(error.code);
+            }
             (refusal(error, echoed.as_deref()), ends)
         }
     }

@@ -82,6 +82,9 @@ impl<T: Talk> Stream<T> {
     }
 
     async fn end(mut self, connection: Connection, ended: Ended) {
+        if let Ended::Error(code) = &ended {
+            self.pump.subscription.count_error(*code);
+        }
         if ended.is_for_good() {
             self.pump.subscription.left_cleanly();
         }

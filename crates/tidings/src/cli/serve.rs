@@ -5,6 +5,7 @@ use std::pin::pin;
 use std::time::Duration;
 
 use anyhow::Context;
+use sd_notify::NotifyState;
 use tidings_core::broker::BrokerError;
 
 use crate::config::{Address, BrokerConfig, BrokerKind, Changes, Config, ConfigError, Env, Flags, Loaded};
@@ -91,6 +92,7 @@ async fn serve(origin: &Origin, config: &Config, log: &Log) -> anyhow::Result<()
     })?;
     let address = node.address();
     tracing::info!(%address, connections_max = node.connections_max(), broker = config.broker.kind.as_str(), "listening");
+    tell_systemd(NotifyState::Ready);
     if config.dev {
         let scheme = if config.tls.files().is_some() { "https" } else { "http" };
         say_where(&format!("{scheme}://{address}/"));
@@ -104,12 +106,20 @@ async fn serve(origin: &Origin, config: &Config, log: &Log) -> anyhow::Result<()
             () = hangups.next() => reload(&mut node, origin, log).await,
         }
     };
+    tell_systemd(NotifyState::Stopping);
     tracing::info!(cause, "shutting down: clients are told to come back with their cursors");
     tokio::select! {
         () = node.stop() => {}
         again = node::stop_signal() => tracing::warn!(signal = again?, "a second signal: not waiting for clients"),
     }
     Ok(())
+}
+
+/// Says how it is to what started it, if that is systemd and wants to know (`Type=notify`).
+fn tell_systemd(state: NotifyState<'_>) {
+    if let Err(error) = sd_notify::notify(&[state]) {
+        tracing::warn!(%error, "systemd cannot be told how this node is");
+    }
 }
 
 /// Reads the configuration again and puts it into force, or says why nothing has changed.

@@ -37,7 +37,7 @@ impl Changes {
     pub fn between(before: &Config, after: &Config) -> Self {
         let mut changes = Changes::default();
         compare!(changes, before, after, Config, None,
-            [listen ops_listen node shutdown_grace heartbeat max_lag dedupe]
+            [listen ops_listen node shutdown_grace drain_delay heartbeat max_lag dedupe]
             broker auth tls cors proxy limits log websocket namespaces dev);
         compare!(changes, &before.broker, &after.broker, BrokerConfig, Some("broker"),
             [kind memory_bytes path fsync_every url password credentials prefix replicas wait_timeout ca brokers]);

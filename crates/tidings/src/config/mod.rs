@@ -77,6 +77,11 @@ pub struct Config {
     #[schemars(extend("x-bounds" = ["0s", "10m"]))]
     pub shutdown_grace: Period,
 
+    /// How long a node that was told to stop goes on serving as before, and only says so on `/readyz`:
+    /// until load balancers know it, and send nobody new. It comes before `shutdown_grace`.
+    #[schemars(extend("x-bounds" = ["0s", "5m"]))]
+    pub drain_delay: Period,
+
     /// How long a connection is idle before it is sent a ping (WebSocket), `{}` (`/v1/connect`)
     /// or a comment (SSE). A WebSocket that does not answer within 10 s is closed. Keep it
     /// under the idle timeout of every proxy on the way.
@@ -137,6 +142,7 @@ impl Default for Config {
             ops_listen: None,
             node: None,
             shutdown_grace: Period::secs(10),
+            drain_delay: Period::secs(0),
             heartbeat: Period::secs(15),
             max_lag: Period::secs(30),
             dedupe: Period::secs(120),

@@ -92,7 +92,7 @@ impl Portrait {
         let (metrics, config) = (self.hub.metrics(), self.config.borrow().clone());
         let (state, reason) = match self.ops.ready() {
             Ok(()) => ("serving", None),
-            Err(_) if self.hub.is_draining() => ("draining", None),
+            Err(_) if self.ops.is_leaving() => ("draining", None),
             Err(error) => ("not-ready", Some(error.detail)),
         };
         let open = |door| metrics.connections(door).get();

@@ -112,6 +112,7 @@ impl Node {
             config: live.config.subscribe(),
             drain: drain.clone(),
         });
+        live.hub.metrics().connections_max.set(gauge(connections_max(config)));
         let portrait = Portrait {
             hub: live.hub.clone(),
             control: live.control.clone(),
@@ -173,9 +174,14 @@ impl Node {
         async move { control.told_to_stop().await }
     }
 
-    /// Stops: not ready, every client told to come back elsewhere with its
+    /// Stops: not ready, and after `drain_delay` every client told to come back elsewhere with its
     /// cursor. Returns when all are gone, or when the grace is over.
     pub async fn stop(self) {
+        let delay = *self.live.config.borrow().drain_delay;
+        if !delay.is_zero() {
+            self.ops.leave();
+            tokio::time::sleep(delay).await;
+        }
         self.ops.drain();
         self.drain.send_replace(true);
         let grace = *self.live.config.borrow().shutdown_grace;
@@ -231,6 +237,11 @@ fn nats(broker: &BrokerConfig, clock: &Clock) -> anyhow::Result<Arc<dyn Broker>>
         options.prefix.clone_from(prefix);
     }
     Ok(Arc::new(Nats::open(clock.clone(), &options)?))
+}
+
+/// A number as a gauge has it.
+fn gauge(number: usize) -> i64 {
+    i64::try_from(number).unwrap_or(i64::MAX)
 }
 
 fn random() -> anyhow::Result<u64> {

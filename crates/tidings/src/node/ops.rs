@@ -17,11 +17,15 @@ use tidings_doors::http::problem::Problem;
 use tidings_doors::http::query::Query;
 use tokio::time::Instant;
 
+use super::gauge;
+
 /// The state behind the answers.
 pub(super) struct Ops {
     hub: Hub,
     control: Arc<Control>,
     broker_lost: AtomicBool,
+    /// Whether it is about to stop, and serves on until load balancers know.
+    leaving: AtomicBool,
     /// Why the broker did not answer the last time.
     broker_problem: Mutex<Option<String>>,
 }
@@ -38,6 +42,7 @@ impl Ops {
             hub,
             control,
             broker_lost: AtomicBool::new(false),
+            leaving: AtomicBool::new(false),
             broker_problem: Mutex::default(),
         });
         let weak = Arc::downgrade(&ops);
@@ -65,6 +70,16 @@ impl Ops {
         ops
     }
 
+    /// Says that the node is not ready, and changes nothing else.
+    pub(super) fn leave(&self) {
+        self.leaving.store(true, Ordering::Relaxed);
+        self.control.say();
+    }
+
+    pub(super) fn is_leaving(&self) -> bool {
+        self.leaving.load(Ordering::Relaxed) || self.hub.is_draining()
+    }
+
     pub(super) fn drain(&self) {
         self.control.drain();
     }
@@ -75,7 +90,7 @@ impl Ops {
     }
 
     pub(super) fn ready(&self) -> Result<(), Error> {
-        if self.hub.is_draining() {
+        if self.is_leaving() {
             return Err(Error::new(Code::Draining, "this node is shutting down"));
         }
         if self.broker_lost.load(Ordering::Relaxed) {
@@ -86,9 +101,11 @@ impl Ops {
 
     fn measures(&self) -> String {
         let metrics = self.hub.metrics();
-        metrics.feeds.set(count(self.control.feeds()));
-        metrics.feeds_polled.set(count(self.control.feeds_polled()));
-        metrics.subscriptions.set(count(self.control.subscriptions()));
+        metrics.broker_ready.set(i64::from(self.broker_problem.lock().is_none()));
+        metrics.draining.set(i64::from(self.is_leaving()));
+        metrics.feeds.set(gauge(self.control.feeds()));
+        metrics.feeds_polled.set(gauge(self.control.feeds_polled()));
+        metrics.subscriptions.set(gauge(self.control.subscriptions()));
         metrics.resident_bytes.set(resident_bytes().unwrap_or(0));
         metrics.text()
     }
@@ -125,10 +142,6 @@ fn ok() -> Response {
 
 fn answer(result: Result<Response, Error>) -> Response {
     result.unwrap_or_else(|error| Problem::from(error).into_response())
-}
-
-fn count(number: usize) -> i64 {
-    i64::try_from(number).unwrap_or(i64::MAX)
 }
 
 /// Resident memory, where the system has /proc.

@@ -10,9 +10,10 @@ use tokio::sync::watch;
 use crate::config::{BadPair, Changes, Config};
 
 use super::certificates::Certificates;
+use super::gauge;
 use super::jwks::Kept;
 use super::keys::{self, Accepted};
-use super::settings::{doors, settings};
+use super::settings::{connections_max, doors, settings};
 
 /// The parts of a node that a configuration can change.
 pub(super) struct Live {
@@ -58,6 +59,7 @@ impl Live {
         let addresses = self.entrance.doors().addresses.clone();
         self.entrance.replace(doors(&config, self.hub.clone(), addresses));
         self.control.replace(settings(&config, keys));
+        self.hub.metrics().connections_max.set(gauge(connections_max(&config)));
         self.config.send_replace(Arc::new(config));
         Ok(changes)
     }

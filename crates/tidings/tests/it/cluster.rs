@@ -240,11 +240,12 @@ async fn each_has_a_command() {
     socket.frame_with("data").await;
     for (args, parts) in [
         (&["nodes"][..], &["web-1", "serving", "memory"][..]),
-        (&["nodes", "--json"], &["{\"broker\":", "\"node\":\"web-1\""]),
+        (&["nodes", "--json"], &["{\"node\":\"web-1\",\"incarnation\":"]),
         (&["channels", "ord"], &["orders:1"]),
         (&["channel", "orders:1"], &["readers   1, 0 stuck", "at-least-once", "alice", "websocket", &cursor]),
         (&["clients"], &["alice", "127.0.0.1", "1 of 1"]),
         (&["healthcheck"], &[]),
+        (&["healthcheck", "--live"], &[]),
         (&["disconnect", "--user", "alice"], &["1 ended"]),
         (&["revoke", "--user", "alice", "--for", "1h"], &["revoked until 20"]),
     ] {
@@ -266,4 +267,64 @@ async fn a_drained_node_stops_in_good_order() {
     assert!(process.ended().await.success());
     let log = process.log();
     assert!(log.contains("drained by sha256:") && !log.contains(KEY), "{log}");
+}
+
+#[tokio::test]
+async fn a_node_that_is_told_to_stop_serves_on_until_load_balancers_know() {
+    let node = plan("web-1").set("drain_delay = \"2s\"").run().await;
+    let mut socket = node.socket_as(CHANNEL, Some(&alice())).await;
+    socket.frame_with("subscribed").await;
+    let address = node.address;
+    let call = |target: &str| TestNode::call_at(address, "GET", target).bearer(KEY);
+    assert!(call("/metrics").await.ok().body.contains("\ntidings_draining 0\n"));
+    let stopped = tokio::spawn(node.node.stop());
+    let told = async {
+        while call("/readyz").await.status != 503 {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    };
+    soon("that it is not ready", told).await;
+    call("/readyz").await.problem(503, "draining");
+    let measures = call("/metrics").await.ok().body;
+    for measure in ["tidings_draining 1", "tidings_broker_ready 1", "tidings_connections_max "] {
+        assert!(measures.contains(&format!("\n{measure}")), "{measures}");
+    }
+    assert_eq!(call("/v1/nodes").await.ok().json()["nodes"][0]["state"], "draining");
+    let published = TestNode::call_at(address, "POST", CHANNEL).bearer(KEY).body("1").await;
+    published.ok();
+    socket.frame_with("data").await;
+    assert_eq!(socket.closed().await.0, 4000);
+    drop(socket);
+    soon("the node's end", stopped).await.unwrap();
+}
+
+#[tokio::test]
+async fn systemd_is_told_when_it_is_ready_and_when_it_stops() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("notify");
+    let socket = tokio::net::UnixDatagram::bind(&path).unwrap();
+    let mut process = Process::start_with(plan("web-1"), [("NOTIFY_SOCKET", path.as_path())]).await;
+    let mut buffer = [0; 256];
+    let read = soon("READY", socket.recv(&mut buffer)).await.unwrap();
+    assert_eq!(&buffer[..read], b"READY=1\n");
+    process.terminate();
+    let read = soon("STOPPING", socket.recv(&mut buffer)).await.unwrap();
+    assert_eq!(&buffer[..read], b"STOPPING=1\n");
+    assert!(process.ended().await.success());
+}
+
+#[tokio::test]
+async fn errors_in_frames_and_closes_are_counted() {
+    let node = plan("web-1").run().await;
+    let mut session = node.socket_as("/v1/connect", Some(&alice())).await;
+    session.send(json!({ "id": 1, "publish": { "channel": "orders:1", "data": 1 } })).await;
+    session.frame_with("error").await;
+    let mut socket = node.socket_as(CHANNEL, Some(&alice())).await;
+    socket.send(json!({ "data": 1 })).await;
+    socket.frame_with("error").await;
+    node.post("/v1/clients/disconnect").json(&json!({ "user": "alice" })).await.ok();
+    socket.closed().await;
+    session.closed().await;
+    let errors = nodes(&node).await[0]["errors"].clone();
+    assert_eq!(errors, json!({ "disconnected": 2, "forbidden": 2 }));
 }

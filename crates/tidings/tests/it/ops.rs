@@ -25,7 +25,8 @@ async fn the_measures_of_a_disk() {
     let broker = format!("broker.kind = \"disk\"\nbroker.path = {:?}", folder.path().join("data"));
     let node = TestNode::new().set(&broker).namespace("orders", |n| n).run().await;
     node.publish("orders:1", 1).await;
-    assert_eq!(node.measure("tidings_disk_append_seconds_count").await, 1.0);
+    // The node itself appends how it is.
+    assert!(node.measure("tidings_disk_append_seconds_count").await >= 1.0);
     assert!(node.measure("tidings_disk_batch_messages_sum").await >= 1.0);
     assert!(node.measure("tidings_disk_sync_seconds_count").await >= 1.0);
     assert_eq!(node.measure("tidings_disk_damaged_messages_total").await, 0.0);

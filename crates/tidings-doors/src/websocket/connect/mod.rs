@@ -64,6 +64,7 @@ pub(crate) async fn connect(doors: &Doors, request: &Request, opened: Result<Ses
     match opened {
         Ok(stream) => match slot.take(move |socket, ahead| stream.run(connection(socket, ahead))).await {},
         Err(error) => {
+            doors.hub.metrics().error(error.code);
             let run = move |socket, ahead| refuse(connection(socket, ahead), error);
             match slot.take(run).await {}
         }

@@ -55,13 +55,13 @@ impl Talk for Conversation {
     fn receive(&mut self, pump: &mut Pump, connection: &mut Connection, received: Received) -> Option<Code> {
         let Received::Text(text) = received else {
             let error = Error::new(Code::BadFrame, "this protocol has text frames alone");
-            connection.line.push(reply::error(None, error));
+            self.refuse(connection, None, error);
             return None;
         };
         let request = match Request::read(&Bytes::from(text)) {
             Ok(request) => request,
             Err(Unreadable { id, error }) => {
-                connection.line.push(reply::error(id.as_deref(), error));
+                self.refuse(connection, id.as_deref(), error);
                 return None;
             }
         };
@@ -69,7 +69,7 @@ impl Talk for Conversation {
         let Request { id, token, ask } = request;
         if token.is_some() && !first {
             let error = Error::new(Code::BadFrame, "only the first frame carries a `token`: use `refresh`");
-            connection.line.push(reply::error(id.as_deref(), error));
+            self.refuse(connection, id.as_deref(), error);
             return None;
         }
         if token.is_none() && ask.is_none() {
@@ -79,7 +79,7 @@ impl Talk for Conversation {
             && pump.subscription.reader(channel).is_some()
         {
             let detail = format!("this connection reads `{channel}` already");
-            connection.line.push(reply::error(id.as_deref(), Error::new(Code::AlreadySubscribed, detail)));
+            self.refuse(connection, id.as_deref(), Error::new(Code::AlreadySubscribed, detail));
             return None;
         }
         let watch = match &ask {
@@ -139,6 +139,13 @@ impl Talk for Conversation {
 }
 
 impl Conversation {
+    /// Says that a request is refused, and goes on.
+    fn refuse(&self, connection: &mut Connection, id: Option<&RawValue>, error: Error) -> Option<Code> {
+        self.hub.metrics().error(error.code);
+        connection.line.push(reply::error(id, error));
+        None
+    }
+
     /// Does what was found, and says so. Gives the code with which the connection ends, if it does.
     fn apply(
         &mut self,
@@ -151,7 +158,7 @@ impl Conversation {
             Ok(Done::Reply(said)) => said,
             Ok(Done::Join(joining)) => match self.join(pump, id, *joining) {
                 Ok(said) => said,
-                Err(error) => reply::error(id, error),
+                Err(error) => return self.refuse(connection, id, error),
             },
             Ok(Done::Leave(channel)) => {
                 if let Some(reader) = pump.subscription.reader(&channel) {
@@ -164,7 +171,7 @@ impl Conversation {
                 let expires_ms = session.expires_ms();
                 match self.go_on_as(pump, connection, session) {
                     Ok(()) => reply::refreshed(id, expires_ms),
-                    Err(error) => reply::error(id, error),
+                    Err(error) => return self.refuse(connection, id, error),
                 }
             }
             Ok(Done::Begin(session, then)) => match self.go_on_as(pump, connection, session) {
@@ -176,7 +183,7 @@ impl Conversation {
                 connection.line.push(reply::error(id, error));
                 return Some(code);
             }
-            Err(error) => reply::error(id, error),
+            Err(error) => return self.refuse(connection, id, error),
         };
         connection.line.push(said);
         None

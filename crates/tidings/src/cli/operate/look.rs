@@ -3,11 +3,14 @@
 use std::io::IsTerminal as _;
 use std::time::Duration;
 
+use anyhow::Context as _;
+use serde::Deserialize;
 use serde_json::Value;
+use serde_json::value::RawValue;
 
 use super::super::target::{Target, block_on};
 use super::table::table;
-use super::{get, list, print, silent, text};
+use super::{get, get_text, list, print, silent, text};
 
 /// The flags of `tidings nodes`.
 #[derive(Debug, clap::Args)]
@@ -67,6 +70,13 @@ pub struct Clients {
     target: Target,
 }
 
+/// Each as it describes itself.
+#[derive(Deserialize)]
+struct Answer<'a> {
+    #[serde(borrow)]
+    nodes: Vec<&'a RawValue>,
+}
+
 const WATCH_EVERY: Duration = Duration::from_secs(2);
 /// Back to the first line, and nothing below it.
 const CLEAR: &str = "\x1b[H\x1b[2J";
@@ -81,10 +91,13 @@ impl Nodes {
         let endpoint = self.target.endpoint()?;
         block_on(async {
             loop {
-                let answer = get(&endpoint, &["v1", "nodes"], &[]).await?;
+                let answer = get_text(&endpoint, &["v1", "nodes"], &[]).await?;
+                let answer: Answer<'_> =
+                    serde_json::from_str(&answer).context("the node's answer is no list")?;
+                let values = answer.nodes.iter().filter_map(|node| serde_json::from_str(node.get()).ok());
                 let shown = match self.json {
-                    true => list(&answer["nodes"]).iter().map(|node| format!("{node}\n")).collect(),
-                    false => nodes(&answer),
+                    true => answer.nodes.iter().map(|node| format!("{node}\n")).collect(),
+                    false => nodes(&values.collect::<Vec<_>>()),
                 };
                 let clear = self.watch && !self.json && std::io::stdout().is_terminal();
                 print(&format!("{}{shown}", if clear { CLEAR } else { "" }))?;
@@ -152,9 +165,9 @@ impl Clients {
     }
 }
 
-fn nodes(answer: &Value) -> String {
+fn nodes(nodes: &[Value]) -> String {
     let head = ["NODE", "STATE", "BROKER", "CONNECTIONS", "CHANNELS", "IN", "OUT", "BEHIND", "MEMORY"];
-    let rows: Vec<_> = list(&answer["nodes"])
+    let rows: Vec<_> = nodes
         .iter()
         .map(|node| {
             let broker = match node["broker"]["ready"] == true {
@@ -187,7 +200,7 @@ mod tests {
     fn a_node_is_a_line() {
         let node = json!({"node":"web-1","state":"serving","broker":{"kind":"redis","ready":false},
             "connections":{"total":7},"channels":3,"messages":{"in":1,"out":2},"behind":{"readers":0},"memory":2097152});
-        let shown = nodes(&json!({"nodes":[node]}));
+        let shown = nodes(&[node]);
         let line = shown.lines().nth(1).unwrap().split_whitespace().collect::<Vec<_>>().join(" ");
         assert_eq!(line, "web-1 serving redis (away) 7 3 1 2 0 2 MiB");
     }

@@ -20,12 +20,17 @@ pub use look::{Channels, Clients, Nodes};
 
 /// Asks a node, and gives what it answers.
 async fn get(endpoint: &Endpoint, path: &[&str], query: &[(&str, &str)]) -> anyhow::Result<Value> {
+    let answer = get_text(endpoint, path, query).await?;
+    serde_json::from_str(&answer).context("the node's answer is no JSON")
+}
+
+/// The same, to the letter.
+async fn get_text(endpoint: &Endpoint, path: &[&str], query: &[(&str, &str)]) -> anyhow::Result<String> {
     let mut url = endpoint.url(path);
     if !query.is_empty() {
         url.query_pairs_mut().extend_pairs(query);
     }
-    let answer = endpoint.get_json(url).await?;
-    serde_json::from_slice(&answer).context("the node's answer is no JSON")
+    String::from_utf8(endpoint.get_json(url).await?).context("the node's answer is no text")
 }
 
 /// Tells a node to do something, and gives what it answers.
