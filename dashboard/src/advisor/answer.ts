@@ -117,7 +117,7 @@ export class Answer {
           h(
             'button',
             { type: 'button', class: 'turn', onclick: () => this.#take(situation) },
-            h('span', {}, `if ${when}`),
+            h('span', {}, `if ${when.replace(/\d{4,}/g, (digits) => Number(digits).toLocaleString('en'))}`),
             h('b', {}, inWords(then)),
           ),
         ),

@@ -14,13 +14,13 @@ const TITLE_MAX = 40;
 
 export class ChannelView {
   readonly element: HTMLElement;
-  readonly name: string;
   readonly #messages: Messages;
   readonly #readers: ReaderTable;
   readonly #presence: PresenceList;
+  #stopped = false;
 
-  constructor(client: Tidings, name: string) {
-    this.name = name;
+  /** `onRead` is called when this page has become a reader of it. */
+  constructor(client: Tidings, name: string, onRead: () => void) {
     const facts = h('dl', { class: 'facts' });
     let cursor = '';
     this.#readers = new ReaderTable(name, (answer) => {
@@ -62,13 +62,18 @@ export class ChannelView {
         h('h3', { id: 'messages-title' }, 'Messages'),
         this.#messages.element,
       ),
-      publishForm(name, follow),
+      h('div', { class: 'beside' }, publishForm(name, follow), this.#presence.element),
       this.#readers.element,
-      this.#presence.element,
     );
+    void this.#messages.ready.then(() => {
+      if (this.#stopped) return;
+      this.#readers.again();
+      onRead();
+    });
   }
 
   stop(): void {
+    this.#stopped = true;
     this.#messages.stop();
     this.#readers.stop();
     this.#presence.stop();

@@ -38,6 +38,8 @@ export class Channels {
     () => this.#ask(),
   );
   #view: ChannelView | undefined;
+  /** What is shown: a channel, or, empty, none. */
+  #name: string | undefined;
 
   constructor(client: () => Tidings) {
     this.#client = client;
@@ -75,7 +77,8 @@ export class Channels {
   /** Shows the list and, where there is a name, that channel. */
   show(name: string): void {
     this.#asking.now();
-    if (name === (this.#view?.name ?? '')) return;
+    if (name === this.#name) return;
+    this.#name = name;
     this.#view?.stop();
     this.#view = undefined;
     this.element.classList.toggle('opened', name !== '');
@@ -86,7 +89,7 @@ export class Channels {
       );
       return;
     }
-    const view = new ChannelView(this.#client(), name);
+    const view = new ChannelView(this.#client(), name, () => this.#asking.now());
     this.#view = view;
     fill(this.#open, view.element);
     view.element.querySelector<HTMLElement>('#channel-title')?.focus();
@@ -94,6 +97,7 @@ export class Channels {
 
   hide(): void {
     this.#asking.stop();
+    this.#name = undefined;
     this.#view?.stop();
     this.#view = undefined;
     fill(this.#open);

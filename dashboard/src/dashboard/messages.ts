@@ -43,6 +43,11 @@ export class Messages {
     );
   }
 
+  /** Resolves when the page reads the channel; never, where it may not. */
+  get ready(): Promise<unknown> {
+    return this.#subscription.ready.catch(() => new Promise(() => {}));
+  }
+
   stop(): void {
     this.#subscription.unsubscribe();
   }

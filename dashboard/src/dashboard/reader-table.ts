@@ -84,6 +84,11 @@ export class ReaderTable {
     this.follow(undefined);
   }
 
+  /** Asks now, and not only when it is time. */
+  again(): void {
+    this.#asking.now();
+  }
+
   stop(): void {
     this.#asking.stop();
   }
