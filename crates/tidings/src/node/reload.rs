@@ -18,6 +18,8 @@ use super::settings::{doors, settings};
 pub(super) struct Live {
     /// The configuration in force.
     pub(super) config: watch::Sender<Arc<Config>>,
+    /// Where it listens.
+    pub(super) port: u16,
     pub(super) hub: Hub,
     pub(super) control: Arc<Control>,
     pub(super) entrance: Entrance,
@@ -56,7 +58,7 @@ impl Live {
         }
         self.jwks = jwks;
         let addresses = self.entrance.doors().addresses.clone();
-        self.entrance.replace(doors(&config, self.hub.clone(), addresses));
+        self.entrance.replace(doors(&config, self.port, self.hub.clone(), addresses));
         self.control.replace(settings(&config, keys));
         self.config.send_replace(Arc::new(config));
         Ok(changes)
