@@ -82,11 +82,17 @@ export class Plot {
           y: this.#terms.logarithmic ? { distr: 3 } : { range: (_plot, _low, high) => [0, high > 0 ? high * 1.1 : 1] },
         },
         axes: [
-          { ...axis, space: 70 },
-          { ...axis, size: 68, values: (_plot, values) => values.map((value) => (value == null ? '' : words(value))) },
+          { ...axis, space: 90, values: (_plot, values) => values.map(clockTime) },
+          {
+            ...axis,
+            // Of a logarithmic axis the powers of ten: all of its lines would be a wall.
+            ...(this.#terms.logarithmic && { grid: { ...axis.grid, filter: powersOfTen }, filter: powersOfTen }),
+            size: 68,
+            values: (_plot, values) => values.map((value) => (value == null ? '' : words(value))),
+          },
         ],
         series: [
-          { value: (_plot, value) => (value == null ? '–' : new Date(value * 1000).toLocaleTimeString('en-GB')) },
+          { value: (_plot, value) => (value == null ? '–' : clockTime(value)) },
           ...this.#terms.lines.map((line) => ({
             label: line.label,
             stroke: color(line.color),
@@ -94,7 +100,7 @@ export class Plot {
             spanGaps: false,
             value: (_plot: uPlot, value: number | null) => (value == null ? '–' : line.words(value)),
             ...(line.points
-              ? { paths: () => null, points: { show: true, size: 4, fill: color(line.color) } }
+              ? { paths: () => null, points: { show: true, size: 5, fill: color(line.color) } }
               : { points: { show: false } }),
           })),
         ],
@@ -104,3 +110,9 @@ export class Plot {
     );
   }
 }
+
+/** `14:05:59`, of seconds since the epoch. */
+const clockTime = (seconds: number): string => new Date(seconds * 1000).toLocaleTimeString('en-GB');
+
+const powersOfTen = (_plot: uPlot, values: number[]): (number | null)[] =>
+  values.map((value) => (Number.isInteger(Math.round(Math.log10(value) * 1e6) / 1e6) ? value : null));

@@ -10,8 +10,6 @@ import { type Arrival, quantiles } from './tally';
 import { health, recovered, TITLES, WAYS } from './words';
 
 const SHOWN = 5;
-/** A lane may hear nothing for so long before anybody wonders. */
-const QUIET_MS = 2_500;
 
 /** The numbers of a lane, in their order. */
 const NUMBERS = [
@@ -68,10 +66,8 @@ export class Card {
   /** Shows how the lane stands. */
   show(lab: Lab): void {
     const lane = this.#lane;
-    const { settings, published } = lab;
-    const expected =
-      QUIET_MS + (lane.name === 'poll' ? settings.intervalMs : 0) + 1_500 / Math.max(settings.rate, 0.01);
-    const { kind, word, detail } = health(lane, published, expected);
+    const { published } = lab;
+    const { kind, word, detail } = health(lane, lab);
     this.element.dataset['state'] = kind;
     this.#state.className = `state ${kind}`;
     write(this.#state, word);
@@ -91,7 +87,7 @@ export class Card {
     this.#put('empty', counts.answers > 0 ? `${((counts.empty / counts.answers) * 100).toFixed(0)} %` : '–');
     this.#put('wire', bytes(total.up + total.down));
     this.#put('overhead', extra === undefined ? '–' : bytes(extra));
-    this.#put('held', `${lane.held} of ${total.opened}`);
+    this.#put('held', `${lane.held} (${total.opened} opened)`);
   }
 
   #put(name: NumberName, text: string, isBad = false): void {

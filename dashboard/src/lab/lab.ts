@@ -85,6 +85,8 @@ export class Lab {
     if (this.status) endLab(this.status.id);
     this.status = undefined;
     this.faults = { ...FAULTS_OFF };
+    this.restarting = false;
+    this.#failed = 0;
     this.acts = [];
     this.beganAt = Date.now();
     this.#calibrate();
@@ -135,8 +137,10 @@ export class Lab {
   async setFault(name: keyof Faults, on: boolean): Promise<void> {
     this.faults[name] = on;
     const { what, over, lanes } = HIT[name];
+    // What waits until now is caught up with: so the end of it is noted before it is one, and its beginning after.
+    if (!on) this.#note(over, lanes);
     await this.#change(inWire({ [name]: on }));
-    this.#note(on ? what : over, lanes);
+    if (on) this.#note(what, lanes);
     // What a browser says when a network is there again. Nobody says that a proxy has changed its mind.
     if (name === 'offline' && !on) dispatchEvent(new Event('online'));
   }
@@ -187,44 +191,35 @@ export class Lab {
     if (!status) return;
     let again = LOOK_MS;
     try {
-      const seen = await lookAt(status.id);
-      if (this.status?.id !== status.id) return;
-      this.#told(seen);
+      if (this.restarting || this.trouble) await this.#reopen(status);
+      else this.#told(await lookAt(status.id));
       this.#calibrate();
-      this.trouble = '';
     } catch (error) {
       if (this.status?.id !== status.id) return;
-      const isGone = error instanceof Refused && error.code === 'not-found';
-      if (!isGone) this.trouble = this.restarting ? 'The node is restarting.' : `${sentence(words(error))}.`;
-      else if (!(await this.#reopen(status))) again = OPEN_MS;
+      again = OPEN_MS;
+      this.trouble = this.restarting ? 'The node is restarting.' : `${sentence(words(error))}.`;
     }
     if (this.status?.id === status.id) this.#timer = setTimeout(() => this.#look(), again);
   }
 
-  /** The node was restarted, or nobody looked for so long that the lab has ended. Whether it is open again. */
-  async #reopen(before: Status): Promise<boolean> {
+  /** Opens the lab again, or finds it: the node was restarted, or is about to be, or nobody looked for too long. */
+  async #reopen(before: Status): Promise<void> {
     const ports = Object.fromEntries(LANES.map((name) => [name, before.lanes[name].port]));
-    const withPorts = this.#failed < TRIES_WITH_PORTS;
-    try {
-      const opened = await openLab({ id: before.id, publish: this.#publish, ...(withPorts && { ports }) });
-      this.#failed = 0;
-      if (opened.published < before.published) {
-        // Its channel is gone, and with it what lanes had not read.
-        this.begin();
-        return true;
-      }
-      for (const lane of this.lanes) lane.countedAnew();
-      this.#told(opened);
-      if (!withPorts) await this.#read();
-      await this.#change(inWire(this.faults));
-      this.trouble = '';
-      this.restarting = false;
-      return true;
-    } catch (error) {
-      this.#failed++;
-      this.trouble = `The lab is being opened again: ${words(error)}.`;
-      return false;
-    }
+    const withPorts = ++this.#failed < TRIES_WITH_PORTS;
+    const opened = await openLab({ id: before.id, publish: this.#publish, ...(withPorts && { ports }) });
+    if (this.status?.id !== before.id) return;
+    const isNew = opened.opened_ms !== before.opened_ms;
+    // The node that is to be restarted still answers.
+    if (!isNew && this.restarting && this.#failed < TRIES_WITH_PORTS) return this.#told(opened);
+    this.#failed = 0;
+    this.restarting = false;
+    this.trouble = '';
+    // Its channel is gone, and with it what lanes had not read.
+    if (opened.published < before.published) return this.begin();
+    if (isNew) for (const lane of this.lanes) lane.countedAnew();
+    this.#told(opened);
+    if (!withPorts) await this.#read();
+    await this.#change(inWire(this.faults));
   }
 }
 

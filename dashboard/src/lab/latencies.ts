@@ -26,11 +26,20 @@ export function points(lanes: readonly Lane[], now: number): Points {
   for (const [index, lane] of lanes.entries()) {
     for (const { published, at } of lane.tally.recent(now)) {
       const slice = Math.floor(published / SLICE_MS);
-      if (published < now - WINDOW_MS * 1.5) continue;
+      if (published < now - WINDOW_MS) continue;
       const values = slices.get(slice) ?? lanes.map(() => null);
       slices.set(slice, values);
       values[index] = Math.max(values[index] ?? 0.1, at - published);
     }
+  }
+  // The whole minute, however little there is in it.
+  for (const end of [now - WINDOW_MS, now]) {
+    const slice = Math.floor(end / SLICE_MS);
+    if (!slices.has(slice))
+      slices.set(
+        slice,
+        lanes.map(() => null),
+      );
   }
   const ordered = [...slices].sort(([a], [b]) => a - b);
   const times = ordered.map(([slice]) => (slice * SLICE_MS) / 1000);

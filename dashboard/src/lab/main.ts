@@ -102,11 +102,11 @@ function draw(): void {
 /** One sentence for all lanes: it is what a screen reader is told of. */
 function said(): string {
   if (lab.trouble) return lab.trouble;
-  const bad = lab.lanes.filter((lane) => health(lane, lab.published, 5_000).kind === 'bad');
+  const bad = lab.lanes.filter((lane) => !health(lane, lab).reads);
   const lost = lab.lanes.reduce((sum, lane) => sum + lane.tally.lost, 0);
   const losses = lost === 0 ? 'nothing is lost' : `${lost} lost`;
   if (bad.length === 0) return `All four lanes read, ${losses}.`;
-  return `Cut off: ${bad.map(({ name }) => TITLES[name]).join(', ')}; ${losses}.`;
+  return `Nothing arrives over ${bad.map(({ name }) => TITLES[name]).join(', ')}; ${losses}.`;
 }
 
 function drawClaims(): void {

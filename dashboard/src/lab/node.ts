@@ -24,6 +24,8 @@ export interface LaneCounts {
 export interface Status {
   id: string;
   channel: string;
+  /** When it was opened: another time is another lab under the same name, which counts anew. */
+  opened_ms: number;
   published: number;
   publish: Publishing;
   lanes: Record<LaneName, LaneCounts>;

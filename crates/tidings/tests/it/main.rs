@@ -15,6 +15,7 @@ mod frames;
 mod hostile;
 mod http;
 mod jwks;
+mod lab;
 mod life;
 mod limits;
 mod node;

@@ -23,6 +23,7 @@ use super::wish::{Changes, Lane, Publishing};
 pub(super) struct Bench {
     id: String,
     channel: Channel,
+    opened_ms: u64,
     lanes: BTreeMap<Lane, Path>,
     publishing: watch::Sender<Publishing>,
     stored: Arc<AtomicU64>,
@@ -35,6 +36,8 @@ pub(super) struct Bench {
 struct Status<'a> {
     id: &'a str,
     channel: &'a str,
+    /// When it was opened, by the node's clock: another time is another lab, whose counts began anew.
+    opened_ms: u64,
     /// The number of the newest message; they begin with 1.
     published: u64,
     publish: Publishing,
@@ -76,10 +79,12 @@ impl Bench {
         }
         let (sender, told) = watch::channel(publishing);
         let (channel, stored) = (publisher.channel.clone(), publisher.stored.clone());
+        let opened_ms = publisher.clock.now_ms();
         let publisher = tokio::spawn(publisher.run(told)).abort_handle();
         Ok(Self {
             id,
             channel,
+            opened_ms,
             lanes,
             publishing: sender,
             stored,
@@ -146,6 +151,7 @@ impl Bench {
         json!(Status {
             id: &self.id,
             channel: self.channel.as_str(),
+            opened_ms: self.opened_ms,
             published: self.stored.load(Ordering::Relaxed),
             publish: *self.publishing.borrow(),
             lanes: self.lanes.iter().map(|(name, path)| (*name, lane(path))).collect(),
