@@ -27,7 +27,7 @@ export function points(lanes: readonly Lane[], now: number): Points {
     for (const { published, at } of lane.tally.recent(now)) {
       const slice = Math.floor(published / SLICE_MS);
       if (published < now - WINDOW_MS) continue;
-      const values = slices.get(slice) ?? lanes.map(() => null);
+      const values = slices.get(slice) ?? LANES.map(() => null);
       slices.set(slice, values);
       values[index] = Math.max(values[index] ?? 0.1, at - published);
     }
@@ -38,10 +38,10 @@ export function points(lanes: readonly Lane[], now: number): Points {
     if (!slices.has(slice))
       slices.set(
         slice,
-        lanes.map(() => null),
+        LANES.map(() => null),
       );
   }
   const ordered = [...slices].sort(([a], [b]) => a - b);
   const times = ordered.map(([slice]) => (slice * SLICE_MS) / 1000);
-  return [times, ...lanes.map((_, index) => ordered.map(([, values]) => values[index] ?? null))];
+  return [times, ...LANES.map((_, index) => ordered.map(([, values]) => values[index] ?? null))];
 }
