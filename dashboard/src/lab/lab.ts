@@ -6,6 +6,7 @@ import {
   type Changes,
   changeLab,
   endLab,
+  endOf,
   LANES,
   type LaneName,
   lookAt,
@@ -65,6 +66,8 @@ export class Lab {
   #timer: ReturnType<typeof setTimeout> | undefined;
   #calibratedAt = 0;
   #failed = 0;
+  /** The cursor at which the lab began. */
+  #start = '';
 
   /** `onLanes` is called when there are new ones. */
   constructor(onLanes: (lanes: Lane[]) => void) {
@@ -95,6 +98,7 @@ export class Lab {
       const status = await openLab({ publish: { rate: 0, bytes: this.settings.bytes } });
       this.lanes = LANES.map((name) => new Lane(name, this.settings.intervalMs));
       this.#told(status);
+      this.#start = await endOf(status.channel);
       this.#onLanes(this.lanes);
       await this.#read();
       this.trouble = '';
@@ -164,7 +168,9 @@ export class Lab {
     const { status } = this;
     if (!status) return;
     const { fallback } = this.settings;
-    const begun = this.lanes.map((lane) => lane.read(status.channel, status.lanes[lane.name].port, fallback));
+    const begun = this.lanes.map((lane) =>
+      lane.read(status.channel, status.lanes[lane.name].port, fallback, this.#start),
+    );
     await Promise.race([Promise.allSettled(begun), new Promise((resolve) => setTimeout(resolve, 3_000))]);
   }
 

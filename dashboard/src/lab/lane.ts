@@ -60,9 +60,12 @@ export class Lane {
     this.wire = new Wire(name === 'poll', intervalMs);
   }
 
-  /** Reads the channel through this port, from where it was; with `fallback` by what is left of the ladder, too. */
-  read(channel: string, port: number, fallback: boolean): Promise<void> {
-    const after = this.#subscription?.cursor ?? 'earliest';
+  /**
+   * Reads the channel through this port, from where it was, or from `start`; with `fallback` by what is left of the
+   * ladder, too. Resolves when it is known where it begins.
+   */
+  read(channel: string, port: number, fallback: boolean, start: string): Promise<void> {
+    const after = this.#subscription?.cursor ?? start;
     this.close();
     const worse = LANES.slice(0, LANES.indexOf(this.name)).reverse();
     const client = new Tidings({

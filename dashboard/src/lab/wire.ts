@@ -1,6 +1,6 @@
 // A lane's own fetch and WebSocket: they count requests and empty answers, and a poll asks at the interval that is set.
 
-/** What is counted where a client asks. Cross-checks and the first look for a place are requests, too. */
+/** What is counted where a client asks. Cross-checks are requests, too. */
 export interface Asked {
   requests: number;
   /** Answers to polls and long-polls, and those without a message. */
