@@ -64,11 +64,15 @@ export interface Controls {
 export function controls(lab: Lab, tell: (trouble: string) => void, again: () => void): Controls {
   const act = (doing: () => Promise<unknown>) => async () => {
     try {
-      await doing();
+      const done = doing();
+      // A press is seen at once, and not when the node has answered.
+      show();
+      await done;
       tell('');
     } catch (error) {
       tell(error instanceof Error ? error.message : String(error));
     }
+    show();
   };
   const toggles = TOGGLES.map(({ name, label }) => ({
     name,

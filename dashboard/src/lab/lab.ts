@@ -143,7 +143,12 @@ export class Lab {
     const { what, over, lanes } = HIT[name];
     // What waits until now is caught up with: so the end of it is noted before it is one, and its beginning after.
     if (!on) this.#note(over, lanes);
-    await this.#change(inWire({ [name]: on }));
+    try {
+      await this.#change(inWire({ [name]: on }));
+    } catch (error) {
+      this.faults[name] = !on;
+      throw error;
+    }
     if (on) this.#note(what, lanes);
     // What a browser says when a network is there again. Nobody says that a proxy has changed its mind.
     if (name === 'offline' && !on) dispatchEvent(new Event('online'));
@@ -152,7 +157,12 @@ export class Lab {
   async restart(): Promise<void> {
     this.restarting = true;
     this.#note('node restarted', LANES);
-    await restartNode();
+    try {
+      await restartNode();
+    } catch (error) {
+      this.restarting = false;
+      throw error;
+    }
   }
 
   get #publish(): Publishing {
