@@ -17,6 +17,8 @@ pub struct Condition {
     pub bytes_each_second: Option<u32>,
     /// Whether responses are held back, until this is over or the bound is reached.
     pub holds_back: bool,
+    /// Whether no byte passes, in either direction, on any connection; it goes on when this is over.
+    pub is_black_hole: bool,
     /// What becomes of upgrades.
     pub refuses_upgrades: Option<Refusal>,
 }

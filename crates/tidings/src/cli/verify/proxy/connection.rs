@@ -50,6 +50,10 @@ impl Connection {
     pub async fn carry(self, mut client: TcpStream) {
         // Where it cannot be set, small frames come later.
         let _ = client.set_nodelay(true);
+        let mut condition = self.condition.clone();
+        if condition.wait_for(|now| !now.is_black_hole).await.is_err() {
+            return;
+        }
         let mut first = Vec::new();
         if let Some(refusal) = self.born.refuses_upgrades {
             let Some(head) = first_head(&mut client).await else { return };

@@ -1,5 +1,5 @@
-//! A proxy on this machine, through which one reader or publisher reaches the node, and on which faults
-//! happen.
+//! A proxy on this machine, through which one reader or publisher reaches the node, or a node its broker, and
+//! on which faults happen.
 //!
 //! ```text
 //! reader ─► Path ─► Connection ─► node        condition: what is the matter now
@@ -33,7 +33,7 @@ use connection::Connection;
 /// Connections of a path at once; more wait. Frozen ones count until their client leaves.
 const CONNECTIONS_MAX: usize = 64;
 
-/// One way to the node. Its connections end when this is dropped.
+/// One way to the node, or to a broker's server. Its connections end when this is dropped.
 #[derive(Debug)]
 pub struct Path {
     address: SocketAddr,

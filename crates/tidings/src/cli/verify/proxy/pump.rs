@@ -56,6 +56,10 @@ pub async fn pump(
                 Err(_) => return End::Closed,
             },
         };
+        // Also an end is not seen through it.
+        if condition.wait_for(|now| !now.is_black_hole).await.is_err() {
+            return End::Closed;
+        }
         let bytes = match read {
             Ok(0) | Err(_) => {
                 // What a proxy holds back, it gives at the end.

@@ -155,3 +155,20 @@ async fn upgrades_are_refused_and_nothing_else() {
     path.change(Condition::mend);
     echo(&mut connect(&path).await, upgrade, SOON).await.unwrap();
 }
+
+#[tokio::test]
+async fn through_a_black_hole_nothing_comes_and_all_of_it_comes_after() {
+    let path = path().await;
+    let mut socket = connect(&path).await;
+    echo(&mut socket, b"hello", SOON).await.unwrap();
+    path.change(|condition| condition.is_black_hole = true);
+    assert_eq!(echo(&mut socket, b"anybody?", A_MOMENT).await, None, "no byte, and no end");
+    let mut late = connect(&path).await;
+    assert_eq!(echo(&mut late, b"nor here", A_MOMENT).await, None);
+    path.change(Condition::mend);
+    for (socket, text) in [(&mut socket, b"anybody?"), (&mut late, b"nor here")] {
+        let mut back = [0; 8];
+        timeout(SOON, socket.read_exact(&mut back)).await.unwrap().unwrap();
+        assert_eq!(&back, text);
+    }
+}
