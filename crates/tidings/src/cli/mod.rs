@@ -10,6 +10,7 @@ mod key;
 mod progress;
 mod publish;
 mod serve;
+mod server;
 mod subscribe;
 mod target;
 mod token;

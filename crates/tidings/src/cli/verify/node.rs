@@ -16,9 +16,8 @@ use tokio::time::{Instant, sleep, timeout};
 use url::Url;
 
 use super::proxy::{Path as Link, Upstream};
-use super::server::Server;
-use super::{nats, redis};
 use crate::cli::Failure;
+use crate::cli::server::{Fsync, Server, nats, redis};
 use crate::client::{Endpoint, generated_id};
 
 /// A node that does not answer so long after its start will not.
@@ -152,7 +151,9 @@ impl Node {
             Broker::Redis => {
                 let url = match &kept.redis {
                     Some(url) => url.clone(),
-                    None => format!("redis://{}", self.serve(redis::start(&self.folder).await?)),
+                    None => {
+                        format!("redis://{}", self.serve(redis::start(&self.folder, Fsync::Always).await?))
+                    }
                 };
                 let url = toml::Value::String(url);
                 format!("kind = \"redis\"\nprefix = \"verify-{id}:\"\nurl = {url}")

@@ -10,7 +10,7 @@ use super::node::Node;
 use super::proxy::{Condition, Cut, Path, Refusal};
 use super::reader::millis;
 use super::schedule::Act;
-use super::server::Server;
+use crate::cli::server::Server;
 
 /// Makes what happens to paths happen, until all is over. All paths are good then.
 pub async fn on_paths(acts: &[Act], paths: &[Path]) {
