@@ -74,7 +74,7 @@ impl Node {
         control.follow_revocations();
         let control = Arc::new(control);
         let drain = Arc::new(watch::Sender::new(false));
-        let ops = Ops::start(hub.clone(), control.clone());
+        let ops = Ops::start(hub.clone(), control.clone()).await;
         let entrance = Entrance::new(doors(config, hub.clone(), Arc::default()));
         let listener = Listener::bind(*config.listen)?;
         let address = listener.address();

@@ -1,7 +1,6 @@
 //! What an operator's machines ask: alive, ready, and the measures.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use axum::Router;
@@ -10,6 +9,7 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use http::HeaderMap;
 use http::header::CONTENT_TYPE;
+use parking_lot::Mutex;
 use tidings_core::{Code, Control, Credentials, Error, Hub};
 use tidings_doors::http::credentials::credentials;
 use tidings_doors::http::problem::Problem;
@@ -20,32 +20,48 @@ use tokio::time::Instant;
 pub(super) struct Ops {
     hub: Hub,
     control: Arc<Control>,
-    broker_lost: AtomicBool,
+    /// Why there is no broker, where that is so.
+    broker_lost: Mutex<Option<String>>,
 }
 
 /// One hiccup of the broker must not drain a fleet.
 const LOST_AFTER: Duration = Duration::from_secs(10);
 const ASK_EVERY: Duration = Duration::from_secs(1);
+const ASK_FIRST: Duration = Duration::from_millis(50);
 const OPENMETRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
 
 impl Ops {
-    /// Watches the broker while the value lives.
-    pub(super) fn start(hub: Hub, control: Arc<Control>) -> Arc<Self> {
-        let ops = Arc::new(Ops { hub, control, broker_lost: AtomicBool::new(false) });
+    /// Watches the broker while the value lives. A broker that answers at once has answered when this returns.
+    pub(super) async fn start(hub: Hub, control: Arc<Control>) -> Arc<Self> {
+        let ops = Arc::new(Ops { hub, control, broker_lost: Mutex::new(None) });
+        let mut answered = None;
+        ops.ask(&mut answered).await;
         let weak = Arc::downgrade(&ops);
         tokio::spawn(async move {
-            let mut answered = Instant::now();
-            while let Some(ops) = weak.upgrade() {
-                let asked = tokio::time::timeout(ASK_EVERY, ops.control.broker_ready()).await;
-                if let Ok(Ok(())) = asked {
-                    answered = Instant::now();
-                }
-                ops.broker_lost.store(answered.elapsed() >= LOST_AFTER, Ordering::Relaxed);
-                drop(ops);
-                tokio::time::sleep(ASK_EVERY).await;
+            loop {
+                // Who starts is waited for; after that a look a second is enough.
+                let pause = if answered.is_some() { ASK_EVERY } else { ASK_FIRST };
+                tokio::time::sleep(pause).await;
+                let Some(ops) = weak.upgrade() else { return };
+                ops.ask(&mut answered).await;
             }
         });
         ops
+    }
+
+    /// Asks the broker, and notes why this node is not ready: it never answered, or not for too long.
+    async fn ask(&self, answered: &mut Option<Instant>) {
+        let asked = tokio::time::timeout(ASK_EVERY, self.control.broker_ready()).await;
+        let why = match asked {
+            Ok(Ok(())) => {
+                *answered = Some(Instant::now());
+                None
+            }
+            Ok(Err(error)) => Some(error.to_string()),
+            Err(_) => Some("the broker does not answer".to_owned()),
+        };
+        let is_lost = answered.is_none_or(|answered| answered.elapsed() >= LOST_AFTER);
+        *self.broker_lost.lock() = why.filter(|_| is_lost);
     }
 
     pub(super) fn drain(&self) {
@@ -56,8 +72,8 @@ impl Ops {
         if self.hub.is_draining() {
             return Err(Error::new(Code::Draining, "this node is shutting down"));
         }
-        if self.broker_lost.load(Ordering::Relaxed) {
-            return Err(Error::new(Code::BrokerUnavailable, "the broker has not answered for ten seconds"));
+        if let Some(why) = &*self.broker_lost.lock() {
+            return Err(Error::new(Code::BrokerUnavailable, why.clone()));
         }
         Ok(())
     }

@@ -4,6 +4,7 @@
 
 mod auth;
 mod batch;
+mod cluster;
 mod connect;
 mod consumers;
 mod disk;

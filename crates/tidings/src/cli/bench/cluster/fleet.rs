@@ -26,12 +26,12 @@ pub struct Fleet {
 
 impl Fleet {
     /// Starts the server, then the nodes, and waits until all are ready.
-    pub fn start(broker: Broker, nats_server: &Path, nodes: u8) -> anyhow::Result<Self> {
+    pub fn start(broker: Broker, nats_server: &Path, fsync: Fsync, nodes: u8) -> anyhow::Result<Self> {
         let folder = std::env::temp_dir().join(format!("tidings-bench-{}-broker", std::process::id()));
         fs::create_dir_all(&folder)?;
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
         let server = match broker {
-            Broker::Redis => runtime.block_on(redis::start(&folder, Fsync::Never)),
+            Broker::Redis => runtime.block_on(redis::start(&folder, fsync)),
             Broker::Nats => runtime.block_on(nats::start(nats_server, &folder)),
         };
         let mut fleet = Self { nodes: Vec::new(), server: server?, folder };

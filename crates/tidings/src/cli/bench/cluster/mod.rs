@@ -28,6 +28,7 @@ use super::mark::Mark;
 use super::process::{Snapshot, resident_bytes};
 use super::progress::Progress;
 use super::{clock, failure, limits};
+use crate::cli::server::Fsync;
 use across::Publisher;
 pub use crowd::{Args as CrowdArgs, run as crowd};
 use crowds::Crowds;
@@ -38,6 +39,8 @@ use report::{Across, Broadcasts, Memory, Report};
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:\n  \
     tidings bench cluster --broker redis\n  \
+    tidings bench cluster --broker redis --fsync --connections 0     only from node to node
+  \
     tidings bench cluster --broker nats --nats-server .tests/bin/nats-server\n  \
     tidings bench cluster --broker redis --nodes 2 --connections 1000 --broadcasts 5 --json")]
 pub struct Args {
@@ -47,6 +50,9 @@ pub struct Args {
     /// The server that `--broker nats` starts.
     #[arg(long, value_name = "PATH", default_value = "nats-server")]
     nats_server: PathBuf,
+    /// Redis writes each change to its disk before it answers (`appendfsync always`), for both that are compared.
+    #[arg(long)]
+    fsync: bool,
     /// Nodes, each a process.
     #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u8).range(2..=20))]
     nodes: u8,
@@ -96,7 +102,8 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
     let mut progress = Progress::new();
     progress.title("cluster".into());
     progress.show(format_args!("starting {} nodes", args.nodes));
-    let fleet = Fleet::start(args.broker, &args.nats_server, args.nodes)?;
+    let fsync = if args.fsync { Fsync::Always } else { Fsync::Never };
+    let fleet = Fleet::start(args.broker, &args.nats_server, fsync, args.nodes)?;
     let across = match args.across {
         0 => None,
         count => Some(node_to_node(args, &fleet, count, &mut progress)?),
