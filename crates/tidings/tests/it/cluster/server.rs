@@ -54,9 +54,10 @@ impl Server {
         let mut command = command(port, folder.path());
         let process =
             command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+        let server = Self { kind, port, process, _folder: folder };
         for _ in 0..500 {
             if TcpStream::connect(("127.0.0.1", port)).is_ok() {
-                return Self { kind, port, process, _folder: folder };
+                return server;
             }
             std::thread::sleep(Duration::from_millis(20));
         }
