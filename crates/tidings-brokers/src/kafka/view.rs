@@ -1,0 +1,278 @@
+//! One partition, as a node that needs it reads it: once, from its oldest record on, for all its readers.
+
+use std::collections::{HashMap, VecDeque};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use parking_lot::Mutex;
+use tidings_core::log::{Channel, Message};
+use tokio::sync::{oneshot, watch};
+use tokio::time::Instant;
+
+use super::chain::{Chain, Fate};
+use super::place;
+use super::record::{Body, Record};
+
+/// A partition in use.
+#[derive(Debug)]
+pub(super) struct View {
+    pub(super) topic: Arc<str>,
+    pub(super) partition: i32,
+    inside: Mutex<Inside>,
+    /// The offset of the record that comes next.
+    next: watch::Sender<i64>,
+    state: watch::Sender<Stage>,
+    /// When somebody last asked whether all is read that there is.
+    pub(super) asked: tokio::sync::Mutex<Option<Instant>>,
+    used: Mutex<Instant>,
+    held: Arc<AtomicUsize>,
+}
+
+/// How far it is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Stage {
+    /// What is there is read; the number is that of the record which comes next, and of the last.
+    Loading(i64, i64),
+    Ready,
+    /// It is of no more use, and why.
+    Over(String),
+}
+
+/// What is known of a partition.
+#[derive(Debug)]
+pub(super) struct Inside {
+    /// Its life: a number that somebody drew when it was empty, or had lost something. 0: not known yet.
+    pub(super) log: u64,
+    /// Numbers of lives that are over, or that somebody else was faster than.
+    past: Vec<u64>,
+    /// What was before is not known.
+    base: u64,
+    pub(super) chains: HashMap<Channel, Chain>,
+    waiting: HashMap<u64, oneshot::Sender<Fate>>,
+    /// Messages that are held, oldest first.
+    recent: VecDeque<(Channel, u64, usize)>,
+    held: usize,
+    /// When the newest record was written.
+    pub(super) newest_ms: u64,
+    /// Whether it shows that it is not the partition that it was.
+    is_another: bool,
+}
+
+/// Bytes of messages that all partitions of a node may hold, so that who was away for a moment needs no scan.
+const HELD_MAX: usize = 64 << 20;
+/// Channels of one partition. Beyond it, those that hold nothing are forgotten.
+const CHAINS_MAX: usize = 1 << 20;
+
+impl View {
+    pub(super) fn new(topic: Arc<str>, partition: i32, held: Arc<AtomicUsize>) -> Self {
+        View {
+            topic,
+            partition,
+            inside: Mutex::new(Inside {
+                log: 0,
+                past: Vec::new(),
+                base: 0,
+                chains: HashMap::new(),
+                waiting: HashMap::new(),
+                recent: VecDeque::new(),
+                held: 0,
+                newest_ms: 0,
+                is_another: false,
+            }),
+            next: watch::Sender::new(0),
+            state: watch::Sender::new(Stage::Loading(0, 0)),
+            asked: tokio::sync::Mutex::new(None),
+            used: Mutex::new(Instant::now()),
+            held,
+        }
+    }
+
+    /// Begins to read at an offset, before which nothing is known.
+    pub(super) fn begin_at(&self, low: i64) {
+        self.inside.lock().base = place::before(low);
+        self.next.send_replace(low);
+    }
+
+    pub(super) fn next(&self) -> i64 {
+        *self.next.borrow()
+    }
+
+    /// Changes with each record.
+    pub(super) fn progress(&self) -> watch::Receiver<i64> {
+        self.next.subscribe()
+    }
+
+    pub(super) fn stage(&self) -> watch::Receiver<Stage> {
+        self.state.subscribe()
+    }
+
+    pub(super) fn set(&self, stage: Stage) {
+        self.state.send_replace(stage);
+    }
+
+    pub(super) fn is_over(&self) -> bool {
+        matches!(*self.state.borrow(), Stage::Over(_))
+    }
+
+    /// It is not what it was, or nobody needs it: tails end, and who waits is told that nothing is known.
+    pub(super) fn end(&self, why: &str) {
+        self.set(Stage::Over(why.to_owned()));
+        let mut inside = self.inside.lock();
+        inside.waiting.clear();
+        inside.chains.clear();
+        inside.recent.clear();
+        self.held.fetch_sub(std::mem::take(&mut inside.held), Ordering::Relaxed);
+    }
+
+    pub(super) fn is_used(&self) {
+        *self.used.lock() = Instant::now();
+    }
+
+    pub(super) fn used(&self) -> Instant {
+        *self.used.lock()
+    }
+
+    /// The number of its life.
+    pub(super) fn log(&self) -> u64 {
+        self.inside.lock().log
+    }
+
+    /// Whether a record came that was not written for it.
+    pub(super) fn is_another(&self) -> bool {
+        self.inside.lock().is_another
+    }
+
+    /// Looks at one channel, as it is now.
+    pub(super) fn with<T>(&self, channel: &Channel, work: impl FnOnce(&mut Chain, u64, u64) -> T) -> T {
+        let mut inside = self.inside.lock();
+        let (known, log) = (place::before(self.next()), inside.log);
+        let base = inside.base;
+        let chain = inside.chains.entry(channel.clone()).or_insert_with(|| Chain::new(channel.clone(), base));
+        let epoch = epoch(log, chain.life);
+        work(chain, epoch, known)
+    }
+
+    /// Looks at all of it.
+    pub(super) fn with_all<T>(&self, work: impl FnOnce(&mut Inside) -> T) -> T {
+        work(&mut self.inside.lock())
+    }
+
+    /// Whoever wrote the record with this number is to learn what became of it.
+    pub(super) fn await_fate(&self, nonce: u64) -> oneshot::Receiver<Fate> {
+        let (sender, receiver) = oneshot::channel();
+        let mut inside = self.inside.lock();
+        inside.waiting.retain(|_, waiting| !waiting.is_closed());
+        inside.waiting.insert(nonce, sender);
+        receiver
+    }
+
+    /// The next record, or what is none.
+    pub(super) fn apply(&self, offset: i64, key: Option<&[u8]>, payload: Option<&[u8]>) {
+        if offset < self.next() || self.is_over() {
+            return;
+        }
+        if let Some(record) = payload.and_then(Record::decode) {
+            let channel = key.and_then(|key| std::str::from_utf8(key).ok()).map(Channel::kept);
+            self.inside.lock().apply(offset, channel.and_then(Result::ok), record, &self.held);
+        }
+        self.next.send_replace(offset + 1);
+    }
+
+    /// Records before an offset are gone.
+    pub(super) fn cut(&self, low: i64) {
+        let upto = place::before(low);
+        let mut inside = self.inside.lock();
+        if upto > inside.base {
+            inside.base = upto;
+            inside.chains.values_mut().for_each(|chain| chain.cut(upto));
+        }
+    }
+}
+
+impl Inside {
+    fn apply(&mut self, offset: i64, channel: Option<Channel>, record: Record, held: &AtomicUsize) {
+        self.newest_ms = record.head.written_ms;
+        let (log, nonce) = (record.head.log, record.head.nonce);
+        let fate = if let Body::Begin { replaces } = record.body {
+            self.begin(log, replaces);
+            Fate::Nothing
+        } else {
+            if self.log == 0 {
+                self.log = log;
+            }
+            match channel {
+                Some(channel) if self.log == log => self.take(offset, channel, record, held),
+                _ => {
+                    self.is_another |= !self.past.contains(&log) && self.log != log;
+                    Fate::Nothing
+                }
+            }
+        };
+        if let Some(waiting) = self.waiting.remove(&nonce) {
+            let _ = waiting.send(fate);
+        }
+    }
+
+    /// A life of the partition begins, unless somebody was faster.
+    fn begin(&mut self, log: u64, replaces: u64) {
+        if self.log == log {
+            return;
+        }
+        if self.log == 0 || replaces == self.log {
+            self.past.push(std::mem::replace(&mut self.log, log));
+            self.chains.values_mut().for_each(|chain| {
+                chain.followers.clear();
+                chain.entries.values_mut().for_each(|entry| entry.message = None);
+            });
+        } else {
+            self.past.push(log);
+        }
+    }
+
+    fn take(&mut self, offset: i64, channel: Channel, record: Record, held: &AtomicUsize) -> Fate {
+        if self.chains.len() >= CHAINS_MAX && self.chains.len().is_power_of_two() {
+            self.forget_idle(offset);
+        }
+        let (base, log) = (self.base, self.log);
+        let chain = self.chains.entry(channel.clone()).or_insert_with(|| Chain::new(channel.clone(), base));
+        let fate = chain.apply(offset, record, epoch(log, chain.life));
+        if let Fate::Stored { places, .. } = &fate {
+            let new = places.iter().filter(|(_, duplicate)| !duplicate);
+            let weight = |at: &u64| chain.entries.get(at)?.message.as_deref().map(Message::weight);
+            let new: Vec<_> = new.filter_map(|(at, _)| Some((*at, weight(at)?))).collect();
+            for (at, weight) in new {
+                self.hold(channel.clone(), at, weight, held);
+            }
+        }
+        fate
+    }
+
+    /// Holds a message, and lets older ones go.
+    fn hold(&mut self, channel: Channel, at: u64, weight: usize, held: &AtomicUsize) {
+        self.held += weight;
+        held.fetch_add(weight, Ordering::Relaxed);
+        self.recent.push_back((channel, at, weight));
+        while held.load(Ordering::Relaxed) > HELD_MAX {
+            let Some((channel, at, weight)) = self.recent.pop_front() else { break };
+            self.held -= weight;
+            held.fetch_sub(weight, Ordering::Relaxed);
+            let entry = self.chains.get_mut(&channel).and_then(|chain| chain.entries.get_mut(&at));
+            if let Some(entry) = entry {
+                entry.message = None;
+            }
+        }
+    }
+
+    /// Forgets channels that hold nothing: of them, it is then only known that nothing is there after now.
+    fn forget_idle(&mut self, offset: i64) {
+        self.base = place::before(offset);
+        self.chains.retain(|_, chain| !chain.is_idle());
+    }
+}
+
+/// The epoch of a channel's life in a partition's.
+fn epoch(log: u64, life: u64) -> u64 {
+    let mut mixed = log ^ life.wrapping_mul(0x9e37_79b9_7f4a_7c15);
+    mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    (mixed ^ (mixed >> 27)).max(1)
+}
