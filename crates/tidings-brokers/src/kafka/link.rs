@@ -15,6 +15,7 @@ use rdkafka::metadata::Metadata;
 use rdkafka::producer::{FutureProducer, FutureRecord};
 use tidings_core::broker::BrokerError;
 use tokio::sync::Semaphore;
+use tokio::time::{Instant, sleep};
 
 use super::options::Options;
 
@@ -52,6 +53,7 @@ const ASK_MAX: Duration = Duration::from_secs(6);
 const READY_MAX: Duration = Duration::from_millis(800);
 /// Scans of the past at a time; each is a client with threads of its own.
 const READERS: usize = 3;
+const AGAIN_AFTER: Duration = Duration::from_millis(50);
 /// Bytes that a record may have.
 pub(super) const RECORD_MAX: usize = 12 << 20;
 
@@ -222,10 +224,17 @@ impl Link {
         topic: &Arc<str>,
         partition: i32,
     ) -> Result<(i64, i64), BrokerError> {
-        self.down()?;
-        let topic = topic.clone();
-        let asked = self.ask(move |asker| asker.fetch_watermarks(&topic, partition, ASK_MAX)).await;
-        asked.map_err(|error| self.unanswered(&error))
+        let until = Instant::now() + ASK_MAX;
+        loop {
+            self.down()?;
+            let topic = topic.clone();
+            let asked = self.ask(move |asker| asker.fetch_watermarks(&topic, partition, ASK_MAX)).await;
+            match asked {
+                Ok(found) => return Ok(found),
+                Err(error) if is_passing(&error) && Instant::now() < until => sleep(AGAIN_AFTER).await,
+                Err(error) => return Err(self.unanswered(&error)),
+            }
+        }
     }
 
     fn unanswered(&self, error: &KafkaError) -> BrokerError {
@@ -378,6 +387,24 @@ fn consumer(config: &ClientConfig) -> ClientConfig {
         .set("queued.max.messages.kbytes", "16384")
         .set("fetch.queue.backoff.ms", "10");
     config
+}
+
+/// Whether the same question has another answer soon: a partition has a new leader, or is new itself.
+fn is_passing(error: &KafkaError) -> bool {
+    matches!(
+        error.rdkafka_error_code(),
+        Some(
+            RDKafkaErrorCode::NotLeaderForPartition
+                | RDKafkaErrorCode::LeaderNotAvailable
+                | RDKafkaErrorCode::OffsetNotAvailable
+                | RDKafkaErrorCode::FencedLeaderEpoch
+                | RDKafkaErrorCode::UnknownLeaderEpoch
+                | RDKafkaErrorCode::UnknownTopicOrPartition
+                | RDKafkaErrorCode::ReplicaNotAvailable
+                | RDKafkaErrorCode::BrokerTransportFailure
+                | RDKafkaErrorCode::KafkaStorageError
+        )
+    )
 }
 
 /// Of something after which nothing has changed.

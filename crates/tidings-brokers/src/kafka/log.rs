@@ -10,7 +10,7 @@ use tidings_core::log::{
 };
 use tokio::sync::mpsc;
 
-use super::chain::{Chain, Fate, Refusal};
+use super::chain::{Fate, Refusal};
 use super::place::{self, PER_RECORD};
 use super::read::{self, Wanted};
 use super::record::{Body, Record};
