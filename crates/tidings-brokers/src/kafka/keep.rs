@@ -9,13 +9,15 @@ use tokio::time::sleep;
 
 use super::record::Body;
 use super::shared::Shared;
-use super::topic;
+use super::topic::{self, Shown};
 use super::view::View;
 
 /// While nobody is reached.
 const PROBE_EVERY: Duration = Duration::from_millis(300);
 const LOOK_EVERY: Duration = Duration::from_secs(1);
-/// Looks between two rounds.
+/// Looks at the clock between two at the topics.
+const TOPICS_EVERY: u32 = 3;
+/// And between two rounds of tidying.
 const ROUND_EVERY: u32 = 20;
 /// A partition that nobody asks for is read no longer.
 const IDLE_MAX: Duration = Duration::from_secs(600);
@@ -47,6 +49,9 @@ pub(super) async fn run(shared: Weak<Shared>) {
             continue;
         }
         looks += 1;
+        if looks % TOPICS_EVERY == 0 {
+            look(&shared).await;
+        }
         if looks % ROUND_EVERY == 0 {
             round(&shared).await;
         }
@@ -55,18 +60,25 @@ pub(super) async fn run(shared: Weak<Shared>) {
 
 /// Looks at every partition whether it is the one that it was.
 async fn doubt(shared: &Arc<Shared>) {
-    for topic in shared.topics().await {
-        if let Ok(partitions) = topic::partitions(&shared.link, &topic.name).await
-            && partitions != Some(topic.partitions)
-        {
-            shared.forget(&topic, "its topic is another one").await;
-        }
-    }
+    look(shared).await;
     for view in shared.views() {
         if view.is_another() {
             shared.end(&view, "its partition is another one");
         } else {
             let _ = shared.catch_up(&view).await;
+        }
+    }
+}
+
+/// Looks whether the topics are there, with as many partitions as before.
+async fn look(shared: &Arc<Shared>) {
+    for topic in shared.topics().await {
+        match topic::shown(&shared.link, &topic.name).await {
+            Ok(Shown::Absent) => shared.forget(&topic, "its topic was deleted").await,
+            Ok(Shown::Led(partitions)) if partitions != topic.partitions => {
+                shared.forget(&topic, "its topic has another number of partitions").await;
+            }
+            _ => {}
         }
     }
 }
@@ -88,12 +100,6 @@ async fn round(shared: &Arc<Shared>) {
         }
     }
     for topic in shared.topics().await {
-        if let Ok(Some(partitions)) = topic::partitions(&shared.link, &topic.name).await
-            && partitions != topic.partitions
-        {
-            shared.forget(&topic, "its topic has another number of partitions").await;
-            continue;
-        }
         let keeps_ms = topic.keeps_ms.unwrap_or(KEEPS_MS);
         for view in shared.views().into_iter().filter(|view| view.topic == topic.name) {
             say_again(shared, &view, keeps_ms, now_ms).await;

@@ -3,6 +3,7 @@
 //! librdkafka makes them anew by itself. Its calls that wait run where waiting does no harm.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
 use parking_lot::{Mutex, RwLock};
@@ -72,7 +73,6 @@ impl ConsumerContext for Context {}
 impl Trouble {
     /// Something went wrong in a client.
     pub(super) fn saw(&self, error: &KafkaError, reason: &str) {
-        use std::sync::atomic::Ordering::Relaxed;
         let Some(code) = error.rdkafka_error_code() else { return };
         let down = |why: Option<String>| {
             if let Some(why) = why {
@@ -112,7 +112,7 @@ impl Trouble {
     }
 
     fn is_up(&self) {
-        if self.is_down.swap(false, std::sync::atomic::Ordering::Relaxed) {
+        if self.is_down.swap(false, Relaxed) {
             tracing::info!("Kafka is reached");
         }
         self.why.lock().clear();
@@ -125,7 +125,7 @@ impl Trouble {
 
     /// Why nobody is reached, if that is so.
     pub(super) fn down(&self) -> Option<String> {
-        let is_down = self.is_down.load(std::sync::atomic::Ordering::Relaxed);
+        let is_down = self.is_down.load(Relaxed);
         is_down.then(|| self.why().unwrap_or_else(unreached))
     }
 }
@@ -195,7 +195,7 @@ impl Link {
 
     /// A producer that gave up for good is replaced by another one.
     fn renew(&self) -> Result<(), BrokerError> {
-        if self.trouble.is_fatal.swap(false, std::sync::atomic::Ordering::Relaxed) {
+        if self.trouble.is_fatal.swap(false, Relaxed) {
             let another = producer(&self.config).create_with_context(Context(self.trouble.clone()));
             *self.producer.write() = another.map_err(|error| unavailable(&error))?;
         }
@@ -263,12 +263,21 @@ impl Link {
             );
             return Err(BrokerError::Unavailable(what));
         }
-        let sent = FutureRecord::to(topic).partition(partition).key(key).payload(record);
-        let queued = self.producer.read().send_result(sent);
-        let delivery = queued.map_err(|(error, _)| {
-            self.trouble.saw(&error, "");
-            unavailable(&error)
-        })?;
+        self.renew()?;
+        let send = || {
+            let sent = FutureRecord::to(topic).partition(partition).key(key).payload(record);
+            self.producer.read().send_result(sent).map_err(|(error, _)| {
+                self.trouble.saw(&error, "");
+                unavailable(&error)
+            })
+        };
+        let delivery = match send() {
+            Err(_) if self.trouble.is_fatal.load(Relaxed) => {
+                self.renew()?;
+                send()?
+            }
+            sent => sent?,
+        };
         let trouble = self.trouble.clone();
         Ok(async move {
             let Ok(delivered) = delivery.await else {

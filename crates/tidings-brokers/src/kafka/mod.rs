@@ -56,7 +56,7 @@ impl Kafka {
     pub fn open(clock: Clock, options: &Options) -> Result<Self, BrokerError> {
         let link = Link::open(options)?;
         let shape = Shape { replicas: options.replicas, partitions: options.partitions };
-        let shared = Arc::new(Shared::new(link, clock, &options.prefix, shape)?);
+        let shared = Arc::new(Shared::new(link, clock, &options.prefix, shape, options.held_bytes)?);
         let keeping = tokio::spawn(keep::run(Arc::downgrade(&shared)));
         Ok(Kafka { shared, replicas: options.replicas, keeping })
     }

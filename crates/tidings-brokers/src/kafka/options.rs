@@ -20,6 +20,8 @@ pub struct Options {
     pub replicas: u8,
     /// Partitions of each topic that is made from now on, 1 to 1,000.
     pub partitions: u16,
+    /// Bytes of the newest messages that the broker may hold, so that who was away for a moment needs no scan.
+    pub held_bytes: usize,
 }
 
 /// A user, and how the servers ask for its password.
@@ -44,6 +46,7 @@ impl Options {
             prefix: "tidings".into(),
             replicas: 1,
             partitions: 12,
+            held_bytes: 64 << 20,
         }
     }
 }

@@ -2,7 +2,6 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
-use std::sync::atomic::AtomicUsize;
 use std::time::Duration;
 
 use parking_lot::Mutex;
@@ -19,7 +18,7 @@ use super::name;
 use super::record::{Body, Head, Record};
 use super::scan::{Next, scan};
 use super::topic::{Shape, Topic};
-use super::view::{Stage, View};
+use super::view::{Held, Stage, View};
 
 pub(super) struct Shared {
     pub(super) link: Link,
@@ -31,7 +30,7 @@ pub(super) struct Shared {
     views: Mutex<HashMap<(Arc<str>, i32), Arc<View>>>,
     /// Lives of partitions that lost their newest records, until somebody has written so.
     losses: Mutex<HashMap<(Arc<str>, i32), u64>>,
-    held: Arc<AtomicUsize>,
+    held: Arc<Held>,
 }
 
 /// Looks at a partition that seems to have fewer records than before.
@@ -45,7 +44,13 @@ impl std::fmt::Debug for Shared {
 }
 
 impl Shared {
-    pub(super) fn new(link: Link, clock: Clock, prefix: &str, shape: Shape) -> Result<Self, BrokerError> {
+    pub(super) fn new(
+        link: Link,
+        clock: Clock,
+        prefix: &str,
+        shape: Shape,
+        held_bytes: usize,
+    ) -> Result<Self, BrokerError> {
         Ok(Shared {
             live: Live::start(&link)?,
             link,
@@ -55,7 +60,7 @@ impl Shared {
             topics: Mutex::default(),
             views: Mutex::default(),
             losses: Mutex::default(),
-            held: Arc::default(),
+            held: Arc::new(Held::new(held_bytes)),
         })
     }
 

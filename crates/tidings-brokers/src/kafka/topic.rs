@@ -47,35 +47,45 @@ impl Topic {
         let until = Instant::now() + MADE_WITHIN;
         let mut is_asked_for = false;
         loop {
-            match partitions(link, &name).await? {
-                Some(partitions) => {
+            match shown(link, &name).await? {
+                Shown::Led(partitions) => {
                     let keeps_ms = look(link, &name, rules).await?;
                     return Ok(Topic { name, partitions, keeps_ms });
                 }
-                None if Instant::now() > until => {
+                _ if Instant::now() > until => {
                     let what = format!("the topic {name} has no leader yet; try again");
                     return Err(BrokerError::Unavailable(what));
                 }
-                None if !is_asked_for => {
+                Shown::Absent if !is_asked_for => {
                     make(link, &name, shape, rules).await?;
                     is_asked_for = true;
                 }
-                None => sleep(LOOK_EVERY).await,
+                _ => sleep(LOOK_EVERY).await,
             }
         }
     }
 }
 
-/// How many partitions it has, where it is there and each of them has a leader.
-pub(super) async fn partitions(link: &Link, name: &str) -> Result<Option<u32>, BrokerError> {
+/// What the servers show of a topic.
+pub(super) enum Shown {
+    Absent,
+    /// It is there, and not all of its partitions have a leader.
+    Leaderless,
+    /// It has so many partitions.
+    Led(u32),
+}
+
+/// Looks whether a topic is there.
+pub(super) async fn shown(link: &Link, name: &str) -> Result<Shown, BrokerError> {
     let metadata = link.metadata(name).await?;
-    let Some(topic) = metadata.topics().iter().find(|topic| topic.name() == name) else { return Ok(None) };
+    let Some(topic) = metadata.topics().iter().find(|topic| topic.name() == name) else {
+        return Ok(Shown::Absent);
+    };
     if let Some(error) = topic.error() {
         let code = RDKafkaErrorCode::from(error);
         return match code {
-            RDKafkaErrorCode::UnknownTopicOrPartition
-            | RDKafkaErrorCode::UnknownTopic
-            | RDKafkaErrorCode::LeaderNotAvailable => Ok(None),
+            RDKafkaErrorCode::UnknownTopicOrPartition | RDKafkaErrorCode::UnknownTopic => Ok(Shown::Absent),
+            RDKafkaErrorCode::LeaderNotAvailable => Ok(Shown::Leaderless),
             RDKafkaErrorCode::TopicAuthorizationFailed => Err(BrokerError::Unavailable(format!(
                 "the user may not use the topic {name}; give it the rights that docs/kafka.md names"
             ))),
@@ -84,7 +94,7 @@ pub(super) async fn partitions(link: &Link, name: &str) -> Result<Option<u32>, B
     }
     let has_leaders = topic.partitions().iter().all(|partition| partition.leader() >= 0);
     let count = u32::try_from(topic.partitions().len()).unwrap_or(0);
-    Ok((has_leaders && count > 0).then_some(count))
+    Ok(if has_leaders && count > 0 { Shown::Led(count) } else { Shown::Leaderless })
 }
 
 async fn make(link: &Link, name: &str, shape: Shape, rules: &Rules) -> Result<(), BrokerError> {

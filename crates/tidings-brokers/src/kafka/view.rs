@@ -25,7 +25,20 @@ pub(super) struct View {
     /// When somebody last asked whether all is read that there is.
     pub(super) asked: tokio::sync::Mutex<Option<Instant>>,
     used: Mutex<Instant>,
-    held: Arc<AtomicUsize>,
+    held: Arc<Held>,
+}
+
+/// Bytes of messages that all partitions of a node hold.
+#[derive(Debug)]
+pub(super) struct Held {
+    pub(super) most: usize,
+    now: AtomicUsize,
+}
+
+impl Held {
+    pub(super) fn new(most: usize) -> Self {
+        Held { most, now: AtomicUsize::new(0) }
+    }
 }
 
 /// How far it is.
@@ -58,13 +71,11 @@ pub(super) struct Inside {
     is_another: bool,
 }
 
-/// Bytes of messages that all partitions of a node may hold, so that who was away for a moment needs no scan.
-const HELD_MAX: usize = 64 << 20;
 /// Channels of one partition. Beyond it, those that hold nothing are forgotten.
 const CHAINS_MAX: usize = 1 << 20;
 
 impl View {
-    pub(super) fn new(topic: Arc<str>, partition: i32, held: Arc<AtomicUsize>) -> Self {
+    pub(super) fn new(topic: Arc<str>, partition: i32, held: Arc<Held>) -> Self {
         View {
             topic,
             partition,
@@ -121,7 +132,7 @@ impl View {
         inside.waiting.clear();
         inside.chains.clear();
         inside.recent.clear();
-        self.held.fetch_sub(std::mem::take(&mut inside.held), Ordering::Relaxed);
+        self.held.now.fetch_sub(std::mem::take(&mut inside.held), Ordering::Relaxed);
     }
 
     pub(super) fn is_used(&self) {
@@ -190,7 +201,7 @@ impl View {
 }
 
 impl Inside {
-    fn apply(&mut self, offset: i64, channel: Option<Channel>, record: Record, held: &AtomicUsize) {
+    fn apply(&mut self, offset: i64, channel: Option<Channel>, record: Record, held: &Held) {
         self.newest_ms = record.head.written_ms;
         let (log, nonce) = (record.head.log, record.head.nonce);
         let fate = if let Body::Begin { replaces } = record.body {
@@ -229,7 +240,7 @@ impl Inside {
         }
     }
 
-    fn take(&mut self, offset: i64, channel: Channel, record: Record, held: &AtomicUsize) -> Fate {
+    fn take(&mut self, offset: i64, channel: Channel, record: Record, held: &Held) -> Fate {
         if self.chains.len() >= CHAINS_MAX && self.chains.len().is_power_of_two() {
             self.forget_idle(offset);
         }
@@ -248,14 +259,14 @@ impl Inside {
     }
 
     /// Holds a message, and lets older ones go.
-    fn hold(&mut self, channel: Channel, at: u64, weight: usize, held: &AtomicUsize) {
+    fn hold(&mut self, channel: Channel, at: u64, weight: usize, held: &Held) {
         self.held += weight;
-        held.fetch_add(weight, Ordering::Relaxed);
+        held.now.fetch_add(weight, Ordering::Relaxed);
         self.recent.push_back((channel, at, weight));
-        while held.load(Ordering::Relaxed) > HELD_MAX {
+        while held.now.load(Ordering::Relaxed) > held.most {
             let Some((channel, at, weight)) = self.recent.pop_front() else { break };
             self.held -= weight;
-            held.fetch_sub(weight, Ordering::Relaxed);
+            held.now.fetch_sub(weight, Ordering::Relaxed);
             let entry = self.chains.get_mut(&channel).and_then(|chain| chain.entries.get_mut(&at));
             if let Some(entry) = entry {
                 entry.message = None;

@@ -1,4 +1,4 @@
-//! The Kafka broker on a real server, which each test starts for itself.
+//! The Kafka broker, against real servers.
 
 mod conformance;
 mod faults;

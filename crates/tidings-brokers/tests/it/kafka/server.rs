@@ -6,6 +6,9 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
+use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, TopicReplication};
+use rdkafka::client::DefaultClientContext;
+use rdkafka::{ClientConfig, Offset, TopicPartitionList};
 use tempfile::TempDir;
 use tidings_brokers::kafka::{Kafka, Options};
 use tidings_core::Clock;
@@ -154,6 +157,35 @@ impl Server {
         self.folder.path().join("store")
     }
 
+    fn admin(&self) -> AdminClient<DefaultClientContext> {
+        let mut config = ClientConfig::new();
+        config.set("bootstrap.servers", format!("127.0.0.1:{}", self.port)).create().unwrap()
+    }
+
+    /// Makes a topic, as an administrator does.
+    pub async fn make_topic(&self, name: &str, settings: &[(&str, &str)]) {
+        let topic = NewTopic::new(name, 2, TopicReplication::Fixed(1));
+        let topic = settings.iter().fold(topic, |topic, (key, value)| topic.set(key, value));
+        let made = self.admin().create_topics([&topic], &AdminOptions::new()).await.unwrap();
+        made.into_iter().for_each(|made| drop(made.unwrap()));
+    }
+
+    /// Deletes one, with all that it has.
+    pub async fn delete_topic(&self, name: &str) {
+        let done = self.admin().delete_topics(&[name], &AdminOptions::new()).await.unwrap();
+        done.into_iter().for_each(|done| drop(done.unwrap()));
+    }
+
+    /// Removes the oldest records of its two partitions, as retention does.
+    pub async fn delete_records(&self, name: &str, before: i64) {
+        for partition in 0..2 {
+            let mut places = TopicPartitionList::new();
+            places.add_partition_offset(name, partition, Offset::Offset(before)).unwrap();
+            // One of them has fewer.
+            let _ = self.admin().delete_records(&places, &AdminOptions::new()).await.unwrap();
+        }
+    }
+
     /// This server, and few partitions.
     pub fn options(&self) -> Options {
         Options { partitions: 2, ..Options::new(vec![format!("127.0.0.1:{}", self.port)]) }
@@ -236,6 +268,18 @@ pub async fn append(broker: &Kafka, name: &str, draft: Draft) -> Result<Position
 
 pub async fn find(broker: &Kafka, name: &str, start: Start) -> Found {
     broker.find(&channel(name), start, &RULES).await.unwrap()
+}
+
+/// The same, once a server that has come back takes questions again.
+pub async fn settled(broker: &Kafka, name: &str, start: Start) -> Found {
+    let began = Instant::now();
+    loop {
+        match broker.find(&channel(name), start, &RULES).await {
+            Ok(found) => return found,
+            Err(error) => assert!(began.elapsed() < START_MAX, "no answer: {error}"),
+        }
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
 }
 
 pub async fn page(broker: &Kafka, name: &str, after: Position) -> Page {
