@@ -13,12 +13,12 @@ use tidings_core::broker::BrokerError;
 use tokio::sync::Notify;
 
 use super::link::{Context, Link, unavailable};
-use super::view::View;
+use super::view::{Name, View};
 
 /// The consumer, and who gets what it reads.
 pub(super) struct Live {
     consumer: BaseConsumer<Context>,
-    views: Mutex<HashMap<(Arc<str>, i32), Weak<View>>>,
+    views: Mutex<HashMap<Name, Weak<View>>>,
     is_over: AtomicBool,
     /// Something came that says that a partition is not as it was.
     pub(super) doubts: Notify,

@@ -1,12 +1,13 @@
 //! Reading the past of a partition: forward from an offset, with a client that does nothing else meanwhile.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::message::BorrowedMessage;
 use rdkafka::{Message as _, Offset, TopicPartitionList};
 use tidings_core::broker::BrokerError;
+use tokio::time::Instant;
 
 use super::link::{ANSWER_MAX, Context, unavailable};
 

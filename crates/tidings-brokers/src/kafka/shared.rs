@@ -18,7 +18,7 @@ use super::name;
 use super::record::{Body, Head, Record};
 use super::scan::{Next, scan};
 use super::topic::{Shape, Topic};
-use super::view::{Held, Stage, View};
+use super::view::{Held, Name, Stage, View};
 
 pub(super) struct Shared {
     pub(super) link: Link,
@@ -27,9 +27,9 @@ pub(super) struct Shared {
     prefix: String,
     shape: Shape,
     topics: Mutex<HashMap<String, Arc<tokio::sync::Mutex<Option<Topic>>>>>,
-    views: Mutex<HashMap<(Arc<str>, i32), Arc<View>>>,
+    views: Mutex<HashMap<Name, Arc<View>>>,
     /// Lives of partitions that lost their newest records, until somebody has written so.
-    losses: Mutex<HashMap<(Arc<str>, i32), u64>>,
+    losses: Mutex<HashMap<Name, u64>>,
     held: Arc<Held>,
 }
 
@@ -143,10 +143,11 @@ impl Shared {
         let mut stage = view.stage();
         let settled = timeout(ANSWER_MAX, stage.wait_for(|stage| !matches!(stage, Stage::Loading(..)))).await;
         match settled {
-            Ok(Ok(stage)) => match &*stage {
-                Stage::Over(why) => return Err(BrokerError::Unavailable(why.clone())),
-                _ => {}
-            },
+            Ok(Ok(stage)) => {
+                if let Stage::Over(why) = &*stage {
+                    return Err(BrokerError::Unavailable(why.clone()));
+                }
+            }
             _ => {
                 let high = if let Stage::Loading(_, high) = *view.stage().borrow() { high } else { 0 };
                 return Err(BrokerError::Unavailable(format!(

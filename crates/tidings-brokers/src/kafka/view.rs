@@ -13,6 +13,9 @@ use super::chain::{Chain, Fate};
 use super::place;
 use super::record::{Body, Record};
 
+/// A partition, by its topic and its number.
+pub(super) type Name = (Arc<str>, i32);
+
 /// A partition in use.
 #[derive(Debug)]
 pub(super) struct View {

@@ -16,7 +16,7 @@ use tokio::time::{Instant, sleep, timeout};
 use url::Url;
 
 use super::server::Server;
-use super::{nats, redis};
+use super::{kafka, nats, redis};
 use crate::cli::Failure;
 use crate::client::{Endpoint, generated_id};
 
@@ -44,6 +44,8 @@ pub enum Broker {
     Redis,
     /// A NATS server of the run. A new start forgets nothing
     Nats,
+    /// A Kafka server of the run, where this build has its client. A new start forgets nothing
+    Kafka,
 }
 
 /// What a run starts: what keeps its messages, and how many nodes share that.
@@ -57,6 +59,8 @@ pub struct Kept {
     pub redis: Option<String>,
     /// The program of a NATS server.
     pub nats_server: PathBuf,
+    /// The folder with the jars of a Kafka server.
+    pub kafka_jars: PathBuf,
 }
 
 /// A node that runs, or is about to run again. It is killed, and its folder removed, when this is dropped.
@@ -75,7 +79,7 @@ pub struct Node {
 impl Broker {
     /// Whether several nodes can share it.
     pub fn is_shared(self) -> bool {
-        matches!(self, Self::Redis | Self::Nats)
+        matches!(self, Self::Redis | Self::Nats | Self::Kafka)
     }
 }
 
@@ -135,6 +139,10 @@ impl Node {
             Broker::Nats => {
                 let address = self.serve(nats::start(&kept.nats_server, &self.folder).await?);
                 format!("kind = \"nats\"\nurl = \"nats://{address}\"")
+            }
+            Broker::Kafka => {
+                let address = self.serve(kafka::start(&kept.kafka_jars, &self.folder).await?);
+                format!("kind = \"kafka\"\nbrokers = [\"{address}\"]\npartitions = 4")
             }
         })
     }

@@ -20,8 +20,8 @@ pub struct Server {
     process: Child,
 }
 
-/// One that does not listen so long after its start will not.
-const START_MAX: Duration = Duration::from_secs(10);
+/// One that does not listen so long after its start will not. Kafka takes some seconds.
+const START_MAX: Duration = Duration::from_secs(40);
 
 /// Between two looks.
 const LOOK: Duration = Duration::from_millis(20);
