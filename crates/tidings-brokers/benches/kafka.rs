@@ -25,7 +25,7 @@ use rdkafka::{ClientConfig, Offset, TopicPartitionList};
 use tidings_brokers::kafka::{Kafka, Options};
 use tidings_core::Clock;
 use tidings_core::broker::Broker;
-use tidings_core::log::{Below, Channel, Draft, Kind, Once, Payload, Retain, Rules};
+use tidings_core::log::{Below, Channel, Draft, Kind, Limit, Once, Payload, Retain, Rules, Start};
 use tokio::time::Instant;
 
 const ROUNDS: usize = 3;
@@ -59,7 +59,7 @@ async fn main() {
     admin.create_topics([&topic], &AdminOptions::new()).await.unwrap();
     tokio::time::sleep(Duration::from_secs(1)).await;
     let (raw, reader) = clients(&config);
-    let options = Options { prefix: "bench".into(), ..Options::new(vec![server]) };
+    let options = Options { prefix: "bench".into(), partitions: 4, ..Options::new(vec![server]) };
     let writer = Arc::new(Kafka::open(Clock::system(), &options).unwrap());
     let follower = Kafka::open(Clock::system(), &options).unwrap();
     while writer.ready().await.and(follower.ready().await).is_err() {
@@ -81,6 +81,9 @@ async fn main() {
         }
         let (one, many) = (rate(&writer, 1).await, rate(&writer, PUBLISHERS).await);
         println!("round {round}: 64 publishers: {one:.0} messages/s on one channel, {many:.0} on 64");
+    }
+    for _ in 0..ROUNDS {
+        past(&options).await;
     }
 }
 
@@ -171,6 +174,41 @@ async fn rate(writer: &Arc<Kafka>, channels: usize) -> f64 {
         count += publisher.await.unwrap();
     }
     f64::from(count) / began.elapsed().as_secs_f64()
+}
+
+/// What a node pays that comes new to a partition, and for a page of the past that it does not hold.
+async fn past(options: &Options) {
+    let broker = Kafka::open(Clock::system(), &Options { held_bytes: 0, ..options.clone() }).unwrap();
+    while broker.ready().await.is_err() {}
+    let (channel, memory) = (Channel::parse("b:0").unwrap(), resident());
+    let began = Instant::now();
+    let found = loop {
+        // A partition with much in it is waited for longer than by one call.
+        if let Ok(found) = broker.find(&channel, Start::Earliest, &RULES).await {
+            break found;
+        }
+    };
+    let (took, records) = (began.elapsed(), found.end.offset >> 8);
+    let each = resident().saturating_sub(memory) as f64 / records as f64;
+    println!("a partition of {records} records is read in {:.2} s, {each:.0} bytes each", took.as_secs_f64());
+    let mut took = Vec::new();
+    let mut after = found.at;
+    for _ in 0..20 {
+        let began = Instant::now();
+        let page =
+            broker.read(&channel, after, Limit { messages: 100, bytes: usize::MAX }, &RULES).await.unwrap();
+        took.push(began.elapsed());
+        let Some(last) = page.messages.last() else { break };
+        after = last.position;
+    }
+    println!("a page of 100 messages of the past: {}", Figures::of(took).text());
+}
+
+/// Bytes of memory.
+fn resident() -> usize {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
+    line.and_then(|line| line.trim().trim_end_matches(" kB").parse().ok()).unwrap_or(0) * 1_024
 }
 
 fn draft() -> Draft {

@@ -31,16 +31,17 @@ pub(super) struct View {
     held: Arc<Held>,
 }
 
-/// Bytes of messages that all partitions of a node hold.
+/// What a node may hold of partitions, and the bytes of messages that it does.
 #[derive(Debug)]
 pub(super) struct Held {
-    pub(super) most: usize,
+    most: usize,
+    entries_most: usize,
     now: AtomicUsize,
 }
 
 impl Held {
     pub(super) fn new(most: usize) -> Self {
-        Held { most, now: AtomicUsize::new(0) }
+        Held { most, entries_most: ENTRIES_MAX, now: AtomicUsize::new(0) }
     }
 }
 
@@ -68,12 +69,20 @@ pub(super) struct Inside {
     /// Messages that are held, oldest first.
     recent: VecDeque<(Channel, u64, usize)>,
     held: usize,
+    /// So many messages are known, at most, and none up to the floor.
+    entries: usize,
+    floor: u64,
+    /// With so many channels, those that hold nothing are looked for.
+    chains_most: usize,
     /// When the newest record was written.
     pub(super) newest_ms: u64,
     /// Whether it shows that it is not the partition that it was.
     is_another: bool,
 }
 
+/// Messages of one partition whose places are known, of about 90 bytes each without their keys. Beyond it the
+/// oldest go first, and a reader that wanted them gets a gap.
+const ENTRIES_MAX: usize = 1_000_000;
 /// Channels of one partition. Beyond it, those that hold nothing are forgotten.
 const CHAINS_MAX: usize = 1 << 20;
 
@@ -90,6 +99,9 @@ impl View {
                 waiting: HashMap::new(),
                 recent: VecDeque::new(),
                 held: 0,
+                entries: 0,
+                floor: 0,
+                chains_most: CHAINS_MAX,
                 newest_ms: 0,
                 is_another: false,
             }),
@@ -160,6 +172,7 @@ impl View {
     pub(super) fn with<T>(&self, channel: &Channel, work: impl FnOnce(&mut Chain, u64, u64) -> T) -> T {
         let mut inside = self.inside.lock();
         let (known, log) = (place::before(self.next()), inside.log);
+        inside.make_room(self.next());
         let base = inside.base;
         let chain = inside.chains.entry(channel.clone()).or_insert_with(|| Chain::new(channel.clone(), base));
         let epoch = epoch(log, chain.life);
@@ -244,9 +257,7 @@ impl Inside {
     }
 
     fn take(&mut self, offset: i64, channel: Channel, record: Record, held: &Held) -> Fate {
-        if self.chains.len() >= CHAINS_MAX && self.chains.len().is_power_of_two() {
-            self.forget_idle(offset);
-        }
+        self.make_room(offset);
         let (base, log) = (self.base, self.log);
         let chain = self.chains.entry(channel.clone()).or_insert_with(|| Chain::new(channel.clone(), base));
         let fate = chain.apply(offset, record, epoch(log, chain.life));
@@ -255,8 +266,10 @@ impl Inside {
             let weight = |at: &u64| chain.entries.get(at)?.message.as_deref().map(Message::weight);
             let new: Vec<_> = new.filter_map(|(at, _)| Some((*at, weight(at)?))).collect();
             for (at, weight) in new {
+                self.entries += 1;
                 self.hold(channel.clone(), at, weight, held);
             }
+            self.bound(offset, held.entries_most);
         }
         fate
     }
@@ -277,10 +290,30 @@ impl Inside {
         }
     }
 
-    /// Forgets channels that hold nothing: of them, it is then only known that nothing is there after now.
-    fn forget_idle(&mut self, offset: i64) {
-        self.base = place::before(offset);
-        self.chains.retain(|_, chain| !chain.is_idle());
+    /// Forgets the oldest messages where too many are known.
+    fn bound(&mut self, offset: i64, most: usize) {
+        if self.entries <= most {
+            return;
+        }
+        let count = |inside: &Self| inside.chains.values().map(|chain| chain.entries.len()).sum();
+        self.entries = count(self);
+        self.floor = self.floor.max(self.base);
+        while self.entries > most - most / 16 && self.floor < place::before(offset) {
+            let upto = self.floor + (place::before(offset) - self.floor) / 8 + 1;
+            self.chains.values_mut().for_each(|chain| chain.cut(upto));
+            self.floor = upto;
+            self.entries = count(self);
+        }
+    }
+
+    /// Where there are very many channels, it forgets those that hold nothing: of them, it is then only known that
+    /// nothing came after now.
+    fn make_room(&mut self, offset: i64) {
+        if self.chains.len() >= self.chains_most {
+            self.base = place::before(offset);
+            self.chains.retain(|_, chain| !chain.is_idle());
+            self.chains_most = CHAINS_MAX.max(self.chains.len() * 2);
+        }
     }
 }
 
@@ -289,4 +322,104 @@ fn epoch(log: u64, life: u64) -> u64 {
     let mut mixed = log ^ life.wrapping_mul(0x9e37_79b9_7f4a_7c15);
     mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
     (mixed ^ (mixed >> 27)).max(1)
+}
+
+#[cfg(test)]
+mod tests {
+    use bytes::Bytes;
+    use tidings_core::log::{Below, Draft, Kind, Once, Payload, Retain, Rules};
+
+    use super::super::record::Head;
+    use super::*;
+
+    const RULES: Rules = Rules {
+        retain: Retain { messages: 1_000_000, age_ms: 1_000_000 },
+        compact: false,
+        dedupe_ms: 0,
+        below: Below::Oldest,
+        implicit: true,
+        durable: true,
+    };
+
+    fn view(held: Held) -> View {
+        let view = View::new("t".into(), 0, Arc::new(held));
+        apply(&view, 0, 7, Body::Begin { replaces: 0 });
+        view
+    }
+
+    fn apply(view: &View, offset: i64, log: u64, body: Body) {
+        let record = Record { head: Head::new(log, 0, 1, &RULES), body };
+        view.apply(offset, Some(b"a"), Some(&record.encode()));
+    }
+
+    fn message() -> Body {
+        let payload = Payload { kind: Kind::Text, bytes: Bytes::from_static(b"x") };
+        let draft = Draft { id: "i".into(), once: Once::No, event: None, key: None, payload, from: None };
+        Body::Messages(vec![draft])
+    }
+
+    fn channel() -> Channel {
+        Channel::parse("a").unwrap()
+    }
+
+    #[test]
+    fn what_is_known_has_a_bound() {
+        let view = view(Held { most: 1_000, entries_most: 100, now: AtomicUsize::new(0) });
+        for offset in 1..1_000 {
+            apply(&view, offset, 7, message());
+            let held = view
+                .with_all(|inside| inside.chains.values().map(|chain| chain.entries.len()).sum::<usize>());
+            assert!(held <= 100, "{held}");
+            assert!(view.held.now.load(Ordering::Relaxed) <= 1_000);
+        }
+        view.with(&channel(), |chain, _, _| {
+            assert!(
+                chain.entries.len() > 80 && chain.lost > place::after(890, 0) && chain.tip() == chain.last
+            );
+        });
+        view.end("");
+        assert_eq!(view.held.now.load(Ordering::Relaxed), 0);
+    }
+
+    #[test]
+    fn records_of_another_life_are_none() {
+        let view = view(Held::new(1_000));
+        apply(&view, 1, 7, message());
+        apply(&view, 2, 7, Body::Begin { replaces: 5 });
+        apply(&view, 3, 9, Body::Begin { replaces: 0 });
+        apply(&view, 4, 9, message());
+        let before = view.with(&channel(), |chain, epoch, _| (chain.entries.len(), epoch));
+        assert_eq!((view.log(), before.0, view.is_another()), (7, 1, false), "somebody was faster");
+        apply(&view, 5, 8, Body::Begin { replaces: 7 });
+        apply(&view, 6, 7, message());
+        apply(&view, 7, 8, message());
+        let after = view.with(&channel(), |chain, epoch, _| (chain.entries.len(), epoch));
+        assert_eq!((view.log(), after.0, view.is_another()), (8, 2, false), "it lost something");
+        assert_ne!(before.1, after.1);
+        apply(&view, 8, 1, message());
+        assert!(view.is_another());
+    }
+
+    #[test]
+    fn what_has_expired_is_known_by_what_was_said_again() {
+        let first = view(Held::new(1_000));
+        let terms = tidings_core::log::Terms { retain: None, ttl_ms: Some(9) };
+        apply(&first, 1, 7, message());
+        apply(&first, 2, 7, Body::Delete { only_over: false });
+        apply(&first, 3, 7, message());
+        apply(&first, 4, 7, Body::Create(terms));
+        let (rest, epoch, tip) =
+            first.with(&channel(), |chain, epoch, _| (chain.rest().unwrap(), epoch, chain.tip()));
+        // A record that came meanwhile makes it untrue.
+        let stale = super::super::record::Rest { seen: 2, ..rest };
+        let later = View::new("t".into(), 0, Arc::new(Held::new(1_000)));
+        later.begin_at(4);
+        apply(&later, 4, 7, Body::Create(terms));
+        apply(&later, 5, 7, Body::Rest(stale));
+        assert_ne!(later.with(&channel(), |_, epoch, _| epoch), epoch);
+        apply(&later, 6, 7, Body::Rest(rest));
+        later.with(&channel(), |chain, own, _| {
+            assert_eq!((own, chain.tip() >= tip, chain.terms, chain.begun), (epoch, true, Some(terms), true));
+        });
+    }
 }
