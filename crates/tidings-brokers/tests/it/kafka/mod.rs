@@ -1,5 +1,6 @@
 //! The Kafka broker, against real servers.
 
+mod cluster;
 mod conformance;
 mod faults;
 mod losses;

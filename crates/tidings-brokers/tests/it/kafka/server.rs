@@ -59,16 +59,33 @@ impl Server {
 
     /// One that does not run yet.
     pub fn stopped(listener: &Listener) -> Option<Self> {
-        let jars = jars()?;
-        let folder = tempfile::tempdir().unwrap();
-        let server = Server { process: None, jars, port: free_port(), folder };
-        server.configure(listener);
+        let server = Self::new()?;
+        let controller = free_port();
+        server.configure(listener, 1, controller, &format!("1@127.0.0.1:{controller}"));
         server.format();
         Some(server)
     }
 
-    fn configure(&self, listener: &Listener) {
-        let (port, controller, store) = (self.port, free_port(), self.store());
+    /// Three of one cluster, which do not run yet.
+    pub fn cluster() -> Option<Vec<Self>> {
+        let servers: Vec<_> = (0..3).map(|_| Self::new()).collect::<Option<_>>()?;
+        let controllers: Vec<_> = servers.iter().map(|_| free_port()).collect();
+        let voters = (1..).zip(&controllers).map(|(id, port)| format!("{id}@127.0.0.1:{port}"));
+        let voters = voters.collect::<Vec<_>>().join(",");
+        for (id, (server, controller)) in (1..).zip(servers.iter().zip(controllers)) {
+            server.configure(&Listener::Plain, id, controller, &voters);
+            server.format();
+        }
+        Some(servers)
+    }
+
+    fn new() -> Option<Self> {
+        let (jars, folder) = (jars()?, tempfile::tempdir().unwrap());
+        Some(Server { process: None, jars, port: free_port(), folder })
+    }
+
+    fn configure(&self, listener: &Listener, id: usize, controller: u16, voters: &str) {
+        let (port, store) = (self.port, self.store());
         let (protocol, more) = match listener {
             Listener::Plain => ("PLAINTEXT", String::new()),
             Listener::Sasl(user, password) => {
@@ -91,7 +108,7 @@ impl Server {
             }
         };
         let properties = format!(
-            "process.roles=broker,controller\nnode.id=1\ncontroller.quorum.voters=1@127.0.0.1:{controller}\n\
+            "process.roles=broker,controller\nnode.id={id}\ncontroller.quorum.voters={voters}\n\
              listeners=CLIENTS://127.0.0.1:{port},CONTROLLER://127.0.0.1:{controller}\n\
              listener.security.protocol.map=CLIENTS:{protocol},CONTROLLER:PLAINTEXT\n\
              controller.listener.names=CONTROLLER\ninter.broker.listener.name=CLIENTS\nlog.dirs={}\n\
@@ -124,10 +141,20 @@ impl Server {
 
     /// Starts it, and waits until it answers.
     pub fn begin(&mut self) {
+        self.spawn();
+        self.wait();
+    }
+
+    /// Starts it. One of a cluster answers when most of the others do.
+    pub fn spawn(&mut self) {
         let log = std::fs::File::options().create(true).append(true).open(self.folder.path().join("log"));
         let mut server = self.java("kafka.Kafka");
         server.arg(self.properties()).stdout(Stdio::null()).stderr(log.unwrap());
         self.process = Some(server.spawn().unwrap());
+    }
+
+    /// Waits until it answers.
+    pub fn wait(&self) {
         let began = Instant::now();
         while TcpStream::connect(("127.0.0.1", self.port)).is_err() {
             assert!(began.elapsed() < START_MAX, "the server does not start: {}", self.log());
@@ -159,7 +186,7 @@ impl Server {
 
     fn admin(&self) -> AdminClient<DefaultClientContext> {
         let mut config = ClientConfig::new();
-        config.set("bootstrap.servers", format!("127.0.0.1:{}", self.port)).create().unwrap()
+        config.set("bootstrap.servers", self.address()).create().unwrap()
     }
 
     /// Makes a topic, as an administrator does.
@@ -186,9 +213,13 @@ impl Server {
         }
     }
 
+    pub fn address(&self) -> String {
+        format!("127.0.0.1:{}", self.port)
+    }
+
     /// This server, and few partitions.
     pub fn options(&self) -> Options {
-        Options { partitions: 2, ..Options::new(vec![format!("127.0.0.1:{}", self.port)]) }
+        Options { partitions: 2, ..Options::new(vec![self.address()]) }
     }
 
     /// A broker of it, which may not be ready.
