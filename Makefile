@@ -14,7 +14,7 @@ test: ## all that a change must pass; installs what the tests need
 
 outside: ## only the tests from outside, against a debug build
 	scripts/setup-tests
-	CARGO_TARGET_DIR=target cargo build --workspace --all-targets
+	CARGO_TARGET_DIR=target cargo build --workspace --features kafka --all-targets
 	scripts/with-node target/debug/tidings scripts/test-outside
 	TIDINGS_WEBSOCKET__DEFLATE=true scripts/with-node target/debug/tidings scripts/test-compressed
 	scripts/test-secure target/debug/tidings
@@ -27,14 +27,14 @@ bench: ## fan-out beside a bare epoll loop
 	cargo run --release -- bench fanout --pairs 5
 
 deploy: ## lint deploy/ by its own tools, against a debug build
-	CARGO_TARGET_DIR=target cargo build --package tidings
+	CARGO_TARGET_DIR=target cargo build --package tidings --features kafka
 	scripts/lint-deploy target/debug/tidings
 
 fmt: ## format the Rust code
 	cargo fmt --all
 
 lint: ## clippy; a warning is an error
-	cargo clippy --workspace --all-targets -- -D warnings
+	cargo clippy --workspace --features kafka --all-targets -- -D warnings
 
 clean: ## remove builds and what the tests installed
 	cargo clean

@@ -11,7 +11,7 @@ import yaml
 
 ROOT = Path(__file__).resolve().parents[2]
 DEPLOY = ROOT / "deploy"
-COMPOSE = ["one", "redis", "nats"]
+COMPOSE = ["one", "redis", "nats", "kafka"]
 
 
 def names(path):

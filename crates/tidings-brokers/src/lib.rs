@@ -2,5 +2,7 @@
 //! [`tidings_core::broker`].
 
 pub mod disk;
+#[cfg(feature = "kafka")]
+pub mod kafka;
 pub mod nats;
 pub mod redis;

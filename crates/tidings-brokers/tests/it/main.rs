@@ -5,5 +5,7 @@
 
 mod disk;
 mod draft;
+#[cfg(feature = "kafka")]
+mod kafka;
 mod nats;
 mod redis;

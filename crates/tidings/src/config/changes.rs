@@ -40,7 +40,8 @@ impl Changes {
             [listen ops_listen node shutdown_grace drain_delay heartbeat max_lag dedupe]
             broker auth tls cors proxy limits log websocket namespaces dev);
         compare!(changes, &before.broker, &after.broker, BrokerConfig, Some("broker"),
-            [kind memory_bytes path fsync_every url password credentials prefix replicas wait_timeout ca brokers]);
+            [kind memory_bytes path fsync_every url password credentials prefix replicas wait_timeout ca brokers user sasl tls
+             partitions]);
         compare!(changes, &before.auth, &after.auth, AuthConfig, Some("auth"), [api_keys] jwt);
         compare!(changes, &before.auth.jwt, &after.auth.jwt, JwtConfig, Some("auth.jwt"),
             [hmac_secret public_key_file jwks_url audience issuer]);

@@ -108,6 +108,13 @@ fn promise(broker: &BrokerConfig) -> String {
              and cursors go on"
                 .to_owned()
         }
+        BrokerKind::Kafka => format!(
+            "messages live in Kafka at {}, in topics {}.…, shared by all nodes that use them; a restart of a node \
+             loses nothing, and cursors go on; what a topic lets go (its retention.ms, set when it is made to the age \
+             of `retain` and an hour) is gone, whatever `retain` says",
+            broker.brokers.as_deref().unwrap_or_default().join(", "),
+            broker.prefix.as_deref().unwrap_or("tidings")
+        ),
         _ => format!(
             "messages live in this process, up to {} in all; a restart forgets them, and readers are told so by a gap",
             broker.memory_bytes
@@ -151,6 +158,15 @@ fn stored(broker: &BrokerConfig) -> String {
                 .to_owned(),
             replicas => format!("in a stream on most of {replicas} NATS servers"),
         },
+        (BrokerKind::Kafka, _) => match broker.replicas.unwrap_or(1) {
+            1 => "in a topic of one Kafka server: its crash loses nothing, a power failure what it had not flushed \
+                  (it leaves that to the operating system)"
+                .to_owned(),
+            replicas => format!(
+                "in a topic on every in-sync server of {replicas} (acks=all), at least {} of them",
+                replicas / 2 + 1
+            ),
+        },
         _ => "stored in the memory of this node, for as long as it runs and keeps it".to_owned(),
     }
 }
@@ -180,6 +196,10 @@ impl NamespaceReport {
             ),
         };
         let created = if namespace.implicit { "" } else { "; an administrator creates each channel" };
+        let topic = match broker.kind {
+            BrokerKind::Kafka => ", and no longer than its topic keeps them",
+            _ => "",
+        };
         let compact = if namespace.compact { "; of each key the newest alone" } else { "" };
         NamespaceReport {
             name: name.to_owned(),
@@ -192,7 +212,9 @@ impl NamespaceReport {
             stored,
             resume,
             slow,
-            kept: format!("the newest {messages} messages of a channel, for {age} at most{compact}{created}"),
+            kept: format!(
+                "the newest {messages} messages of a channel, for {age} at most{topic}{compact}{created}"
+            ),
             retry: match namespace.delivery {
                 Delivery::AtLeastOnce => {
                     format!(

@@ -50,7 +50,7 @@ pub use namespace::{Compact, Delivery, NamespaceConfig, Publish, RetainConfig, S
 pub use proxy::{Network, ProxyConfig, ProxyHeader};
 pub use reference::{EXAMPLE, reference, schema};
 pub use section::{
-    BrokerConfig, BrokerKind, CorsConfig, LogConfig, LogFormat, TlsConfig, TlsFiles, WebSocketConfig,
+    BrokerConfig, BrokerKind, CorsConfig, LogConfig, LogFormat, Sasl, TlsConfig, TlsFiles, WebSocketConfig,
 };
 pub(crate) use validate::NODE_BYTES_MAX;
 pub use value::{Address, Period, Secret, Size};

@@ -39,24 +39,26 @@ pub struct BrokerConfig {
     #[schemars(extend("x-default" = "`redis://127.0.0.1:6379` with `kind = \"redis\"`"))]
     pub url: Option<Secret>,
 
-    /// The password of `kind = "redis"`, in place of that in `url`. It is best given by the variable
-    /// `TIDINGS_BROKER__PASSWORD`.
+    /// The password of `kind = "redis"`, in place of that in `url`, or that of `user` with `kind = "kafka"`. It
+    /// is best given by the variable `TIDINGS_BROKER__PASSWORD`.
     pub password: Option<Secret>,
 
     /// A file of credentials for `kind = "nats"`, as `nsc generate creds` makes it.
     pub credentials: Option<String>,
 
     /// What all keys of `kind = "redis"` begin with (no braces), or the streams and subjects of
-    /// `kind = "nats"` (1 to 32 letters and digits), so that others can use the same server. Nodes with
-    /// the same prefix have the same channels.
-    #[schemars(extend("x-default" = "`\"tidings:\"` with `kind = \"redis\"`, `\"tidings\"` with `kind = \"nats\"`"))]
+    /// `kind = "nats"`, or the topics of `kind = "kafka"` (both 1 to 32 letters and digits), so that others can
+    /// use the same server. Nodes with the same prefix have the same channels.
+    #[schemars(extend("x-default" = "`\"tidings:\"` with `kind = \"redis\"`, `\"tidings\"` with the others"))]
     pub prefix: Option<String>,
 
     /// How many replicas of `kind = "redis"` must have a message before it is acknowledged, and before
     /// readers get it. With 0 a failover may lose what was acknowledged just before it, and readers are
     /// told so by a gap. The same on all nodes. With `kind = "nats"`: on how many servers of its cluster
     /// a stream is kept that a node makes, 1, 3 or 5; one that is there stays as it is (`nats stream edit`).
-    #[schemars(extend("x-default" = "`0` with `kind = \"redis\"`, `1` with `kind = \"nats\"`"))]
+    /// With `kind = "kafka"`: on how many servers a topic is kept that a node makes, 1 to 16, of which more than
+    /// half must be in sync (`min.insync.replicas`).
+    #[schemars(extend("x-default" = "`0` with `kind = \"redis\"`, `1` with the others"))]
     #[schemars(range(max = 16))]
     pub replicas: Option<u32>,
 
@@ -65,13 +67,33 @@ pub struct BrokerConfig {
     #[schemars(extend("x-bounds" = ["10ms", "5s"]))]
     pub wait_timeout: Period,
 
-    /// A PEM file with the certificates of those who may sign that of a `rediss://` or `tls://` server. A path
-    /// begins at the folder that the node is started in.
+    /// A PEM file with the certificates of those who may sign that of a `rediss://` or `tls://` server, or of a
+    /// server of `kind = "kafka"`, which then speaks TLS. A path begins at the folder that the node is started in.
     #[schemars(extend("x-default" = "the system's certificates"))]
     pub ca: Option<String>,
 
-    /// The bootstrap servers of `kind = "kafka"`. Not in this version yet.
+    /// The bootstrap servers of `kind = "kafka"`, each `"HOST:PORT"`: some servers of the cluster, of which the
+    /// node finds the others.
+    #[schemars(extend("x-default" = "none, and `kind = \"kafka\"` needs one at least"))]
     pub brokers: Option<Vec<String>>,
+
+    /// As whom the node is known to the servers of `kind = "kafka"` (SASL); needs `password`.
+    pub user: Option<String>,
+
+    /// How the servers of `kind = "kafka"` ask for the password of `user`: `plain`, `scram-sha-256` or
+    /// `scram-sha-512`. With `plain` the password crosses the network as it is, so use TLS.
+    #[schemars(extend("x-default" = "`plain` where there is a `user`"))]
+    pub sasl: Option<Sasl>,
+
+    /// Whether the servers of `kind = "kafka"` speak TLS. With `ca` they do.
+    #[schemars(extend("x-default" = "`false`"))]
+    pub tls: Option<bool>,
+
+    /// How many partitions a topic of `kind = "kafka"` has that a node makes. One that is there stays as it is, and
+    /// its number must not change while nodes run.
+    #[schemars(extend("x-default" = "`12`"))]
+    #[schemars(range(min = 1, max = 1000))]
+    pub partitions: Option<u16>,
 }
 
 /// What keeps the channels.
@@ -87,8 +109,23 @@ pub enum BrokerKind {
     Redis,
     /// NATS JetStream: several nodes that share their channels.
     Nats,
-    /// Kafka. Not in this version yet.
+    /// Kafka: several nodes that share their channels. It is in builds with `--features kafka`, as the
+    /// published ones are.
     Kafka,
+}
+
+/// How a password is asked for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum Sasl {
+    /// As it is.
+    Plain,
+    /// By a proof of it (RFC 7677).
+    #[serde(rename = "scram-sha-256")]
+    ScramSha256,
+    /// The same with a longer hash.
+    #[serde(rename = "scram-sha-512")]
+    ScramSha512,
 }
 
 /// `[tls]`: the certificate of `listen`, which then speaks HTTPS alone: HTTP/2 and HTTP/1.1, as
@@ -180,6 +217,10 @@ impl Default for BrokerConfig {
             wait_timeout: Period::secs(1),
             ca: None,
             brokers: None,
+            user: None,
+            sasl: None,
+            tls: None,
+            partitions: None,
         }
     }
 }
@@ -211,6 +252,17 @@ impl BrokerConfig {
     /// What the keys of `kind = "redis"` begin with.
     pub fn prefix(&self) -> &str {
         self.prefix.as_deref().unwrap_or("tidings:")
+    }
+}
+
+impl Sasl {
+    /// As the servers name it.
+    pub fn mechanism(self) -> &'static str {
+        match self {
+            Sasl::Plain => "PLAIN",
+            Sasl::ScramSha256 => "SCRAM-SHA-256",
+            Sasl::ScramSha512 => "SCRAM-SHA-512",
+        }
     }
 }
 

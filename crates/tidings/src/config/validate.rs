@@ -107,30 +107,35 @@ fn broker(broker: &BrokerConfig) -> Result<(), Found> {
             advice,
         ));
     }
-    if broker.kind == BrokerKind::Kafka {
-        let what = format!("is \"{}\", which is not in this version yet", broker.kind.as_str());
-        return Err(found(
-            &["broker", "kind"],
-            what,
-            "use kind = \"disk\", \"redis\", \"nats\" or \"memory\"",
-        ));
+    match broker.kind {
+        BrokerKind::Nats => nats(broker),
+        BrokerKind::Kafka => kafka(broker),
+        _ => Ok(()),
     }
-    if broker.kind == BrokerKind::Nats { nats(broker) } else { Ok(()) }
 }
 
 /// Keys of one kind of broker or two, with whether they are set.
 type OwnKeys<'a> = (Vec<(&'a str, bool)>, &'a [BrokerKind], &'a str);
 
-fn own_keys(broker: &BrokerConfig) -> [OwnKeys<'_>; 3] {
+fn own_keys(broker: &BrokerConfig) -> [OwnKeys<'_>; 4] {
     let shared = vec![
         ("prefix", broker.prefix.is_some()),
         ("replicas", broker.replicas.is_some()),
         ("ca", broker.ca.is_some()),
     ];
+    let of_kafka = vec![
+        ("user", broker.user.is_some()),
+        ("sasl", broker.sasl.is_some()),
+        ("tls", broker.tls.is_some()),
+        ("partitions", broker.partitions.is_some()),
+    ];
+    let several = &[BrokerKind::Redis, BrokerKind::Nats, BrokerKind::Kafka];
+    let password = vec![("password", broker.password.is_some())];
     [
-        (vec![("password", broker.password.is_some())], &[BrokerKind::Redis], "\"redis\""),
+        (password, &[BrokerKind::Redis, BrokerKind::Kafka], "\"redis\" or \"kafka\""),
         (vec![("credentials", broker.credentials.is_some())], &[BrokerKind::Nats], "\"nats\""),
-        (shared, &[BrokerKind::Redis, BrokerKind::Nats], "\"redis\" or \"nats\""),
+        (of_kafka, &[BrokerKind::Kafka], "\"kafka\""),
+        (shared, several, "\"redis\", \"nats\" or \"kafka\""),
     ]
 }
 
@@ -147,6 +152,15 @@ fn nats(broker: &BrokerConfig) -> Result<(), Found> {
     if !url.expose().split(',').all(is_server) {
         return Err(found(&["broker", "url"], "is no URL of a NATS server", advice));
     }
+    prefix(broker)?;
+    if broker.replicas.is_some_and(|replicas| !matches!(replicas, 1 | 3 | 5)) {
+        return Err(found(&["broker", "replicas"], "is not 1, 3 or 5", "with one NATS server it is 1"));
+    }
+    Ok(())
+}
+
+/// A prefix of which names are made.
+fn prefix(broker: &BrokerConfig) -> Result<(), Found> {
     let is_name = |prefix: &String| {
         (1..=32).contains(&prefix.len()) && prefix.bytes().all(|byte| byte.is_ascii_alphanumeric())
     };
@@ -154,10 +168,51 @@ fn nats(broker: &BrokerConfig) -> Result<(), Found> {
         let what = "is not made of 1 to 32 letters and digits";
         return Err(found(&["broker", "prefix"], what, "shorten it, or leave it out for \"tidings\""));
     }
-    if broker.replicas.is_some_and(|replicas| !matches!(replicas, 1 | 3 | 5)) {
-        return Err(found(&["broker", "replicas"], "is not 1, 3 or 5", "with one NATS server it is 1"));
-    }
     Ok(())
+}
+
+/// What `kind = "kafka"` needs.
+fn kafka(broker: &BrokerConfig) -> Result<(), Found> {
+    if !cfg!(feature = "kafka") {
+        let what = "is \"kafka\", and this build has no Kafka client, which needs a C compiler";
+        let advice = "build it with `cargo build --release --features kafka`, or use another kind";
+        return Err(found(&["broker", "kind"], what, advice));
+    }
+    let advice = "write it as brokers = [\"host:9092\"]";
+    let brokers = broker.brokers.as_deref().unwrap_or_default();
+    if brokers.is_empty() {
+        return Err(found(&["broker", "brokers"], "is missing, and kind = \"kafka\" needs a server", advice));
+    }
+    let is_server = |text: &String| {
+        let port = text
+            .rsplit_once(':')
+            .filter(|(host, _)| !host.is_empty() && !host.contains(['/', '@', ',', ' ', '\\']));
+        port.is_some_and(|(_, port)| port.parse::<u16>().is_ok_and(|port| port > 0))
+    };
+    if !brokers.iter().all(is_server) {
+        return Err(found(&["broker", "brokers"], "holds something that is no HOST:PORT", advice));
+    }
+    prefix(broker)?;
+    if broker.replicas.is_some_and(|replicas| !(1..=16).contains(&replicas)) {
+        return Err(found(&["broker", "replicas"], "is not 1 to 16", "with one Kafka server it is 1"));
+    }
+    if broker.partitions.is_some_and(|partitions| !(1..=1_000).contains(&partitions)) {
+        return Err(found(&["broker", "partitions"], "is not 1 to 1000", "leave it out for 12"));
+    }
+    if broker.tls == Some(false) && broker.ca.is_some() {
+        return Err(found(&["broker", "tls"], "is false, and there is a ca", "take one of them out"));
+    }
+    match (&broker.user, &broker.password) {
+        (Some(_), None) => {
+            let advice = "set it, best by the variable TIDINGS_BROKER__PASSWORD";
+            Err(found(&["broker", "password"], "is missing, and there is a user", advice))
+        }
+        (None, Some(_)) => Err(found(&["broker", "user"], "is missing, and there is a password", "set it")),
+        (None, None) if broker.sasl.is_some() => {
+            Err(found(&["broker", "user"], "is missing, and sasl is how it is asked for", "set it"))
+        }
+        _ => Ok(()),
+    }
 }
 
 fn auth(auth: &AuthConfig) -> Result<(), Found> {

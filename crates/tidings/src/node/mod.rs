@@ -26,6 +26,8 @@ use std::time::Duration;
 
 use anyhow::Context;
 use tidings_brokers::disk::{self, Disk, Sync};
+#[cfg(feature = "kafka")]
+use tidings_brokers::kafka::{self, Kafka};
 use tidings_brokers::nats::{self, Nats};
 use tidings_brokers::redis::{self, Redis};
 use tidings_core::broker::{Broker, Memory, MemoryLimits};
@@ -33,6 +35,8 @@ use tidings_core::{Clock, Hub, Metrics, Parts};
 use tidings_doors::Entrance;
 use tokio::sync::{Notify, watch};
 
+#[cfg(feature = "kafka")]
+use crate::config::Sasl;
 use crate::config::{BrokerConfig, BrokerKind, Changes, Config, Secret, count};
 
 use admission::Admission;
@@ -221,6 +225,10 @@ fn broker(config: &Config, clock: &Clock) -> anyhow::Result<Arc<dyn Broker>> {
     if config.broker.kind == BrokerKind::Nats {
         return nats(&config.broker, clock);
     }
+    #[cfg(feature = "kafka")]
+    if config.broker.kind == BrokerKind::Kafka {
+        return kafka(&config.broker, clock);
+    }
     let limits = MemoryLimits {
         bytes: count(config.broker.memory_bytes.0),
         idempotency_keys: count(config.limits.idempotency_keys),
@@ -251,6 +259,25 @@ fn nats(broker: &BrokerConfig, clock: &Clock) -> anyhow::Result<Arc<dyn Broker>>
         options.prefix.clone_from(prefix);
     }
     Ok(Arc::new(Nats::open(clock.clone(), &options)?))
+}
+
+#[cfg(feature = "kafka")]
+fn kafka(broker: &BrokerConfig, clock: &Clock) -> anyhow::Result<Arc<dyn Broker>> {
+    let mut options = kafka::Options::new(broker.brokers.clone().unwrap_or_default());
+    options.login = broker.user.as_ref().zip(broker.password.as_ref()).map(|(user, password)| kafka::Login {
+        user: user.clone(),
+        password: password.expose().to_owned(),
+        mechanism: broker.sasl.unwrap_or(Sasl::Plain).mechanism(),
+    });
+    options.tls = broker.tls.unwrap_or(broker.ca.is_some());
+    options.ca = broker.ca.as_ref().map(Into::into);
+    options.replicas =
+        broker.replicas.and_then(|replicas| u8::try_from(replicas).ok()).unwrap_or(options.replicas);
+    options.partitions = broker.partitions.unwrap_or(options.partitions);
+    if let Some(prefix) = &broker.prefix {
+        options.prefix.clone_from(prefix);
+    }
+    Ok(Arc::new(Kafka::open(clock.clone(), &options)?))
 }
 
 /// A number as a gauge has it.

@@ -1,5 +1,6 @@
 //! A broker's server that a command starts for its nodes, and what happens to it.
 
+pub mod kafka;
 pub mod nats;
 pub mod redis;
 
@@ -32,8 +33,8 @@ pub enum Fsync {
     Never,
 }
 
-/// One that does not listen so long after its start will not.
-const START_MAX: Duration = Duration::from_secs(10);
+/// One that does not listen so long after its start will not. Kafka takes some seconds.
+const START_MAX: Duration = Duration::from_secs(40);
 
 /// Between two looks.
 const LOOK: Duration = Duration::from_millis(20);

@@ -27,7 +27,7 @@ pub enum Fault {
     Restart,
     /// The node stands still as if its disk did: SIGSTOP, then SIGCONT (own node alone)
     Stall,
-    /// The server of Redis or NATS stands still for some seconds (own server alone)
+    /// The server of Redis, NATS or Kafka stands still for some seconds (own server alone)
     BrokerStall,
     /// `kill -9` of that server, and a new start (own server alone)
     BrokerRestart,

@@ -72,6 +72,9 @@ pub struct Args {
     /// The server that `--broker nats` starts for the run.
     #[arg(long, value_name = "PATH", default_value = "nats-server")]
     nats_server: PathBuf,
+    /// The folder with the jars of the server that `--broker kafka` starts for the run; java runs it.
+    #[arg(long, value_name = "FOLDER", default_value = ".tests/kafka")]
+    kafka_jars: PathBuf,
     /// How many nodes it starts, which share a broker. Each connection goes to the next of them.
     #[arg(long, default_value_t = 1, conflicts_with = "url", value_parser = clap::value_parser!(u8).range(1..=9))]
     nodes: u8,
@@ -180,7 +183,7 @@ impl Args {
             if nodes > 1 && !self.broker.is_shared() {
                 let what = "several nodes need a broker that they can share";
                 return Err(
-                    Failure::new(what, "add --broker redis or --broker nats, or leave --nodes out").into()
+                    Failure::new(what, "add --broker redis, nats or kafka, or leave --nodes out").into()
                 );
             }
             let kept = Kept {
@@ -188,6 +191,7 @@ impl Args {
                 nodes,
                 redis: self.redis.clone(),
                 nats_server: self.nats_server.clone(),
+                kafka_jars: self.kafka_jars.clone(),
             };
             return Ok((Some(self.broker), Place::Own(kept)));
         };

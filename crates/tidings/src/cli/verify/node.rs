@@ -16,7 +16,7 @@ use tokio::time::{Instant, sleep, timeout};
 use url::Url;
 
 use crate::cli::Failure;
-use crate::cli::server::{Fsync, Server, nats, redis};
+use crate::cli::server::{Fsync, Server, kafka, nats, redis};
 use crate::client::{Endpoint, generated_id};
 use crate::proxy::{Path as Link, Upstream};
 
@@ -44,6 +44,8 @@ pub enum Broker {
     Redis,
     /// A NATS server of the run. A new start forgets nothing
     Nats,
+    /// A Kafka server of the run, where this build has its client. A new start forgets nothing
+    Kafka,
 }
 
 /// What a run starts: what keeps its messages, and how many nodes share that.
@@ -57,6 +59,8 @@ pub struct Kept {
     pub redis: Option<String>,
     /// The program of a NATS server.
     pub nats_server: PathBuf,
+    /// The folder with the jars of a Kafka server.
+    pub kafka_jars: PathBuf,
 }
 
 /// A node that runs, or is about to run again. It is killed, and its folder removed, when this is dropped.
@@ -78,7 +82,7 @@ pub struct Node {
 impl Broker {
     /// Whether several nodes can share it.
     pub fn is_shared(self) -> bool {
-        matches!(self, Self::Redis | Self::Nats)
+        matches!(self, Self::Redis | Self::Nats | Self::Kafka)
     }
 }
 
@@ -125,6 +129,10 @@ impl Node {
     /// Gives it a way of its own to the server that was started for the run.
     async fn connect(&mut self, broker: Broker, server: Option<SocketAddr>) -> anyhow::Result<()> {
         let Some(server) = server else { return Ok(()) };
+        // Its clients go where the server says that it is, past any proxy.
+        if broker == Broker::Kafka {
+            return Ok(());
+        }
         let there = Endpoint::new(Url::parse(&format!("http://{server}"))?, None)?;
         let link = Link::open(Upstream::new(vec![there]), None).await?;
         let scheme = if broker == Broker::Nats { "nats" } else { "redis" };
@@ -161,6 +169,10 @@ impl Node {
             Broker::Nats => {
                 let address = self.serve(nats::start(&kept.nats_server, &self.folder).await?);
                 format!("kind = \"nats\"\nurl = \"nats://{address}\"")
+            }
+            Broker::Kafka => {
+                let address = self.serve(kafka::start(&kept.kafka_jars, &self.folder).await?);
+                format!("kind = \"kafka\"\nbrokers = [\"{address}\"]\npartitions = 4")
             }
         })
     }

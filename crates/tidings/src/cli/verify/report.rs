@@ -138,6 +138,7 @@ impl Report {
             Broker::Disk => "on disk",
             Broker::Redis => "on Redis",
             Broker::Nats => "on a NATS server",
+            Broker::Kafka => "on a Kafka server",
         });
         let own = match self.nodes {
             0 => "",

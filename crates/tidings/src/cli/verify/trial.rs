@@ -100,7 +100,7 @@ pub async fn run(plan: &Plan, place: Place, progress: &mut Progress) -> anyhow::
     let mut server = nodes.first_mut().and_then(Node::take_server);
     let links: Vec<Path> = nodes.iter_mut().filter_map(Node::take_link).collect();
     let cast = Cast::gather(plan, endpoints, names).await?;
-    let acts = cast.schedule(plan, lives.is_some(), server.is_some());
+    let acts = cast.schedule(plan, lives.is_some(), server.is_some(), !links.is_empty());
     let mut tasks = cast.start_readers(plan)?;
     cast.wait_for_readers(plan, progress).await?;
     cast.start_publishers(plan, &run, &mut tasks)?;
@@ -178,13 +178,15 @@ impl Cast {
         Ok(Self { names, durable, endpoint, readers, paths, ledger, began })
     }
 
-    fn schedule(&self, plan: &Plan, is_own: bool, has_server: bool) -> Vec<Act> {
+    fn schedule(&self, plan: &Plan, is_own: bool, has_server: bool, has_links: bool) -> Vec<Act> {
         let faults: Vec<_> = plan
             .faults
             .iter()
             .copied()
             .filter(|fault| {
-                if fault.is_of_broker() || fault.is_of_link() {
+                if fault.is_of_link() {
+                    has_links
+                } else if fault.is_of_broker() {
                     has_server
                 } else {
                     is_own || !fault.is_of_node()

@@ -206,10 +206,7 @@ fn types_and_bounds_are_named_with_their_place() {
 }
 
 #[test]
-fn brokers_and_keys_to_come_are_known_names() {
-    let error = load("[broker]\nkind = \"kafka\"", &[]).unwrap_err();
-    assert!(error.sentence().contains("not in this version yet"), "{error}");
-    assert_eq!(error.advice(), "use kind = \"disk\", \"redis\", \"nats\" or \"memory\"");
+fn a_key_of_another_broker_is_refused() {
     assert!(
         refused("[broker]\npath = \"data\"")
             .contains("`path` in [broker] (tidings.toml:2:1) is for kind = \"disk\"")
@@ -251,6 +248,44 @@ fn a_nats_server_is_named_by_its_url_which_is_never_printed() {
     }
     for more in ["credentials = \"x\"", "ca = \"x\"", "prefix = \"x\"", "replicas = 3"] {
         assert!(refused(&format!("[broker]\n{more}")).contains("\"nats\""), "{more}");
+    }
+}
+
+#[cfg(not(feature = "kafka"))]
+#[test]
+fn a_build_without_a_kafka_client_says_how_to_have_one() {
+    let error = load("[broker]\nkind = \"kafka\"\nbrokers = [\"h:1\"]", &[]).unwrap_err();
+    assert!(error.sentence().contains("this build has no Kafka client"), "{error}");
+    assert!(error.advice().contains("--features kafka"), "{error}");
+}
+
+#[cfg(feature = "kafka")]
+#[test]
+fn kafka_servers_are_named_and_a_password_is_never_printed() {
+    let kafka = |more: &str| format!("[broker]\nkind = \"kafka\"\n{more}\n{ORDERS}");
+    assert!(refused(&kafka("")).contains("needs a server"));
+    for servers in ["h", "h:0", "kafka://u:hunter2@h:1", ":9092", "h:9092,i:9092"] {
+        let sentence = refused(&kafka(&format!("brokers = [\"{servers}\"]")));
+        assert!(sentence.contains("no HOST:PORT") && !sentence.contains("hunter2"), "{sentence}");
+    }
+    let two = "brokers = [\"a:9092\", \"[::1]:9093\"]\nuser = \"u\"\npassword = \"hunter2\"";
+    let more = "sasl = \"scram-sha-512\"\nca = \"ca.pem\"\nprefix = \"two\"\nreplicas = 3\npartitions = 6";
+    let broker = load(&kafka(&format!("{two}\n{more}")), &[]).unwrap().config.broker;
+    assert_eq!((broker.kind, broker.replicas, broker.partitions), (BrokerKind::Kafka, Some(3), Some(6)));
+    assert!(!format!("{broker:?}").contains("hunter2"));
+    for (more, words) in [
+        ("user = \"u\"", "`password` in [broker] is missing"),
+        ("password = \"hunter2\"", "`user` in [broker] is missing"),
+        ("sasl = \"plain\"", "`user` in [broker] is missing"),
+        ("prefix = \"a.b\"", "letters and digits"),
+        ("replicas = 0", "is not 1 to 16"),
+        ("partitions = 0", "is not 1 to 1000"),
+        ("tls = false\nca = \"x\"", "there is a ca"),
+        ("url = \"nats://h\"", "is for kind"),
+        ("credentials = \"x\"", "is for kind"),
+    ] {
+        let sentence = refused(&kafka(&format!("brokers = [\"h:1\"]\n{more}")));
+        assert!(sentence.contains(words), "{more}: {sentence}");
     }
 }
 

@@ -68,7 +68,6 @@ fn variables_are_refused_by_name() {
             "`presence` in [namespaces.a] (TIDINGS_NAMESPACES__A__PRESENCE) is neither",
         ),
         ("TIDINGS_AUTH__API_KEYS", "[\"a\"", "TIDINGS_AUTH__API_KEYS: this is not TOML"),
-        ("TIDINGS_BROKER__KIND", "kafka", "`kind` in [broker] (TIDINGS_BROKER__KIND) is \"kafka\""),
         (
             "TIDINGS_BROKER",
             "{ kin = 1 }",

@@ -1,0 +1,9 @@
+//! The Kafka broker, against real servers.
+
+mod cluster;
+mod conformance;
+mod faults;
+mod losses;
+mod refusals;
+mod server;
+mod shared;
