@@ -76,13 +76,16 @@ pub(crate) struct Described {
     pub(crate) stuck: bool,
 }
 
+/// The registration of a read, its number, its place, and how many messages follow that.
+type Answer = (u32, u64, Position, Option<usize>);
+
 /// A question to all who read a channel.
 struct Roll {
     /// Who has heard of this call has answered.
     call: u32,
     channel: Channel,
-    /// Those who answered first: registration, number, place, and how far behind.
-    places: Mutex<Vec<(u32, u64, Position, Option<usize>)>>,
+    /// Those who answered first.
+    places: Mutex<Vec<Answer>>,
     answers: AtomicUsize,
     changed: Notify,
 }

@@ -8,10 +8,13 @@ use tokio::time::Instant;
 
 use crate::log::Message;
 
+/// A node's name, and which life of it.
+type Life = (Box<str>, Box<str>);
+
 /// The newest of each node, by its name and its life.
 #[derive(Debug, Default)]
 pub(super) struct Heard {
-    said: BTreeMap<(Box<str>, Box<str>), (Instant, Box<str>)>,
+    said: BTreeMap<Life, (Instant, Box<str>)>,
 }
 
 /// What has to be in what a node says; the rest is for people.

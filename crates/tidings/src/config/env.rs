@@ -132,10 +132,14 @@ fn unknown_variable(shape: &Shape, path: &[String], depth: usize, name: &str) ->
 fn ignored(name: &str) -> String {
     let mut keys = Vec::new();
     variables(&ROOT, &mut Vec::new(), &mut keys);
-    let near = keys.iter().map(String::as_str);
+    // What all begin with is no likeness.
+    let bare = |name: &'_ str| name.strip_prefix("TIDINGS_").unwrap_or(name).to_owned();
+    let bares: Vec<_> = keys.iter().map(|key| bare(key)).collect();
+    let near = || nearest(&bare(name), bares.iter().map(String::as_str));
     // `TIDINGS_BROKER_KIND` is the commonest slip: one underscore where two are meant.
     let single = keys.iter().find(|key| key.replace("__", "_") == name).map(String::as_str);
-    let hint = single.or_else(|| nearest(name, near)).map(|near| format!(": did you mean {near}?"));
+    let near = single.map(str::to_owned).or_else(|| near().map(|near| format!("TIDINGS_{near}")));
+    let hint = near.map(|near| format!(": did you mean {near}?"));
     format!("the variable {} is ignored, since it is no setting{}", shown(name), hint.unwrap_or_default())
 }
 

@@ -65,7 +65,7 @@ async fn what_no_channel_is_named_like() {
     for path in [
         "/",
         "/v1",
-        "/v1/channels",
+        "/v1/channel",
         "/v1/channels/",
         "/v1/channels/orders:1/",
         "/v1/channels/orders:1/x",

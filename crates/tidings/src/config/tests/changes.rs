@@ -44,17 +44,19 @@ fn each_key_that_differs_is_named_and_no_value() {
 fn what_needs_a_restart_says_so() {
     let fixed = between(
         BASE,
-        "ops_listen = \"127.0.0.1:81\"\nbroker.memory_bytes = \"1MiB\"\nlimits.idempotency_keys = 7\n\
+        "ops_listen = \"127.0.0.1:81\"\nnode = \"b\"\nbroker.memory_bytes = \"1MiB\"\nlimits.idempotency_keys = 7\n\
          limits.feeds = 7\nlog.format = \"json\"\nlog.level = \"warn\"\ntls = {}",
     );
     assert_eq!(
         fixed.fixed().to_string(),
-        "listen, ops_listen, broker.memory_bytes, limits.idempotency_keys, log.format"
+        "listen, ops_listen, node, broker.memory_bytes, limits.idempotency_keys, log.format"
     );
     let page = reference();
-    for key in ["LISTEN", "OPS_LISTEN", "BROKER__MEMORY_BYTES", "LIMITS__IDEMPOTENCY_KEYS", "LOG__FORMAT"] {
+    for key in
+        ["LISTEN", "OPS_LISTEN", "NODE", "BROKER__MEMORY_BYTES", "LIMITS__IDEMPOTENCY_KEYS", "LOG__FORMAT"]
+    {
         assert!(page.contains(&format!("`TIDINGS_{key}` · needs a restart\n")), "{key}");
     }
     // With all those of [broker].
-    assert_eq!(page.matches(" · needs a restart\n").count(), 16);
+    assert_eq!(page.matches(" · needs a restart\n").count(), 17);
 }

@@ -479,3 +479,13 @@ fn mangled_input_is_refused_and_never_panics() {
         assert!(load(&nested, &[]).is_err());
     }
 }
+
+#[test]
+fn a_node_has_a_name_that_can_be_said_and_no_namespace_is_the_nodes_own() {
+    assert!(load("node = \"web-1.eu_2\"\n", &[]).is_ok());
+    for name in ["", "a b", "..", "a:b", &"x".repeat(65)] {
+        assert!(refused(&format!("node = \"{name}\"\n")).contains("is not the name of a node"), "{name}");
+    }
+    let own = "[namespaces.\"@tidings\"]\ndelivery = \"at-most-once\"\n";
+    assert!(refused(own).contains("is built in"), "{}", refused(own));
+}
