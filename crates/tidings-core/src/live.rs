@@ -7,7 +7,7 @@
 
 use std::net::IpAddr;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU32, AtomicU64, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use parking_lot::Mutex;
@@ -40,7 +40,7 @@ pub(crate) struct LiveReads {
     /// Reads that ever began here.
     begun: AtomicU64,
     /// How often all were called. A read that has heard of less looks up why.
-    calls: AtomicU64,
+    calls: AtomicU32,
     rolls: Mutex<Vec<Arc<Roll>>>,
     /// Reads whose socket takes nothing.
     stuck: AtomicUsize,
@@ -79,10 +79,10 @@ pub(crate) struct Described {
 /// A question to all who read a channel.
 struct Roll {
     /// Who has heard of this call has answered.
-    call: u64,
+    call: u32,
     channel: Channel,
     /// Those who answered first: registration, number, place, and how far behind.
-    places: Mutex<Vec<(usize, u64, Position, Option<usize>)>>,
+    places: Mutex<Vec<(u32, u64, Position, Option<usize>)>>,
     answers: AtomicUsize,
     changed: Notify,
 }
@@ -114,9 +114,9 @@ impl Via {
 
 impl LiveReads {
     /// Adds a read, and gives its registration.
-    pub(crate) fn enter(&self, bell: Arc<Bell>, now_ms: u64) -> usize {
+    pub(crate) fn enter(&self, bell: Arc<Bell>, now_ms: u64) -> u32 {
         let number = self.begun.fetch_add(1, Ordering::Relaxed);
-        self.reads.lock().insert(LiveRead {
+        let registration = self.reads.lock().insert(LiveRead {
             bell,
             number,
             since_ms: now_ms,
@@ -125,34 +125,36 @@ impl LiveReads {
             via: Via::Inside,
             stuck_since_ms: 0,
             dismissed: None,
-        })
+        });
+        // There are no 4 billion.
+        u32::try_from(registration).unwrap_or(u32::MAX)
     }
 
-    pub(crate) fn leave(&self, registration: usize) {
-        let left = self.reads.lock().try_remove(registration);
+    pub(crate) fn leave(&self, registration: u32) {
+        let left = self.reads.lock().try_remove(registration as usize);
         if left.is_some_and(|read| read.stuck_since_ms > 0) {
             self.stuck.fetch_sub(1, Ordering::Relaxed);
         }
     }
 
     /// Says where a read comes from.
-    pub(crate) fn introduce(&self, registration: usize, via: Via, address: Option<IpAddr>) {
-        if let Some(read) = self.reads.lock().get_mut(registration) {
+    pub(crate) fn introduce(&self, registration: u32, via: Via, address: Option<IpAddr>) {
+        if let Some(read) = self.reads.lock().get_mut(registration as usize) {
             (read.via, read.address) = (via, address);
         }
     }
 
     /// Says whose a read is.
-    pub(crate) fn belongs(&self, registration: usize, user: Option<Arc<str>>) {
-        if let Some(read) = self.reads.lock().get_mut(registration) {
+    pub(crate) fn belongs(&self, registration: u32, user: Option<Arc<str>>) {
+        if let Some(read) = self.reads.lock().get_mut(registration as usize) {
             read.user = user;
         }
     }
 
     /// Notes since when the socket of a read takes nothing; 0: it does.
-    pub(crate) fn note_stuck(&self, registration: usize, since_ms: u64) {
+    pub(crate) fn note_stuck(&self, registration: u32, since_ms: u64) {
         let mut reads = self.reads.lock();
-        let Some(read) = reads.get_mut(registration) else { return };
+        let Some(read) = reads.get_mut(registration as usize) else { return };
         match (read.stuck_since_ms, since_ms) {
             (0, 1..) => drop(self.stuck.fetch_add(1, Ordering::Relaxed)),
             (1.., 0) => drop(self.stuck.fetch_sub(1, Ordering::Relaxed)),
@@ -178,7 +180,7 @@ impl LiveReads {
     }
 
     /// How often all were called: read for each look at messages, so it is no lock.
-    pub(crate) fn calls(&self) -> u64 {
+    pub(crate) fn calls(&self) -> u32 {
         self.calls.load(Ordering::Acquire)
     }
 
@@ -205,20 +207,20 @@ impl LiveReads {
     }
 
     /// Whether a read is to end.
-    pub(crate) fn dismissed(&self, registration: usize) -> Option<Dismissal> {
-        self.reads.lock().get(registration)?.dismissed
+    pub(crate) fn dismissed(&self, registration: u32) -> Option<Dismissal> {
+        self.reads.lock().get(registration as usize)?.dismissed
     }
 
     /// Answers the rolls that were called since a read heard of `heard` calls.
     pub(crate) fn answer(
         &self,
-        registration: usize,
-        heard: u64,
+        registration: u32,
+        heard: u32,
         place: impl Fn(&Channel) -> Option<(Position, Option<usize>)>,
     ) {
         for roll in self.rolls.lock().iter().filter(|roll| roll.call > heard) {
             let Some((at, behind)) = place(&roll.channel) else { continue };
-            let number = self.reads.lock().get(registration).map_or(0, |read| read.number);
+            let number = self.reads.lock().get(registration as usize).map_or(0, |read| read.number);
             let mut places = roll.places.lock();
             if places.len() < places.capacity() {
                 places.push((registration, number, at, behind));
@@ -255,7 +257,7 @@ impl LiveReads {
         let places = std::mem::take(&mut *roll.places.lock());
         let reads = self.reads.lock();
         let described = places.into_iter().filter_map(|(registration, number, at, behind)| {
-            let read = reads.get(registration).filter(|read| read.number == number)?;
+            let read = reads.get(registration as usize).filter(|read| read.number == number)?;
             Some((read.describe(), at, behind))
         });
         Called { readers: described.collect(), answered: roll.answers.load(Ordering::Acquire) }

@@ -4,6 +4,7 @@
 //! It knows no other door, no broker and no feed; rights, limits and positions
 //! are the session's.
 
+mod census;
 mod channel;
 mod consumer;
 mod entrance;
@@ -12,6 +13,7 @@ pub mod fuzzing;
 pub mod http;
 mod item;
 mod operate;
+mod orders;
 mod poll;
 mod presence;
 mod publish;

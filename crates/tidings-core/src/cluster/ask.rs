@@ -196,7 +196,7 @@ impl Shared {
     ) -> Result<(), BrokerError> {
         let own = self.ids.incarnation();
         // Before it is asked, so that no answer comes too early.
-        let mut tail = self.broker.follow(&answers(&own), &RULES).await?;
+        let mut tail = self.broker.follow(&answers(), &RULES).await?;
         let id = self.ids.next().to_string();
         let asked = Asked {
             from: own,
@@ -289,7 +289,7 @@ pub(super) async fn reply(hub: &Shared, asked: Asked) {
     let answer = hub.answer(&question, &by).await;
     let answered = Answered { id, node: hub.cluster.name().to_owned(), incarnation: own, answer };
     let json = serde_json::to_string(&answered).unwrap_or_default();
-    let said = timeout(ANSWERED_WITHIN, hub.append(&answers(&from), json)).await;
+    let said = timeout(ANSWERED_WITHIN, hub.append(&answers(), json)).await;
     if !matches!(said, Ok(Ok(()))) {
         tracing::debug!("a question of another node could not be answered");
     }

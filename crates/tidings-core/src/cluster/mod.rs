@@ -3,7 +3,7 @@
 //! Nodes open no connections to each other. Each appends how it is to a channel
 //! that operators read, and that the others follow, so that it is known who is
 //! there. A question goes through an internal log that all follow; who is asked
-//! answers into a log of the one who asks. Nothing waits here for a broker that
+//! answers into another, which the one who asks follows meanwhile. Nothing waits here for a broker that
 //! is away: what could not be said is said anew the next time.
 
 mod ask;
@@ -70,7 +70,7 @@ const ANSWERING_MAX: usize = 4;
 
 /// How questions and answers are kept: for who has to find its place again.
 const RULES: Rules = Rules {
-    retain: Retain { messages: 64, age_ms: 10_000 },
+    retain: Retain { messages: 1_000, age_ms: 10_000 },
     compact: false,
     dedupe_ms: 0,
     implicit: true,
@@ -243,7 +243,8 @@ fn asks() -> Channel {
     Channel::internal("asks", "all")
 }
 
-/// Answers to one life of a node.
-fn answers(incarnation: &str) -> Channel {
-    Channel::internal("answers", incarnation)
+/// Answers, which those follow who have asked and wait. One log for all: a log of each life of a node would leave
+/// something behind in some brokers.
+fn answers() -> Channel {
+    Channel::internal("answers", "all")
 }

@@ -13,7 +13,7 @@ use crate::hub::Shared;
 use crate::limit::Seat;
 use crate::live::{Dismissal, STUCK_AFTER, Via};
 use crate::log::{Channel, Cursor, Position};
-use crate::policy::Delivery;
+use crate::policy::{Delivery, Namespace};
 use crate::presence::Member;
 use crate::reader::{Item, Reader};
 
@@ -30,17 +30,18 @@ use super::{Identity, Session};
 /// it began to go out. Dropping it ends the read.
 pub struct Subscription {
     hub: Arc<Shared>,
-    registration: usize,
+    registration: u32,
     bell: Arc<Bell>,
     readers: Readers,
     /// By the number of the reader, as the members are.
     facts: Vec<Fact>,
-    max_lag_ms: u64,
+    /// At most ten minutes.
+    max_lag_ms: u32,
     term: Term,
     /// Its place among the live reads of its user.
     seat: Option<Seat<Arc<str>>>,
     /// The calls that it has heard of, see [`crate::live::LiveReads::calls`].
-    heard: u64,
+    heard: u32,
     /// Whether its socket is noted as one that takes nothing.
     is_stuck: bool,
     /// Of the namespace that was joined first.
@@ -62,7 +63,7 @@ pub struct Fact {
 }
 
 /// How long a socket may take nothing, where no namespace says otherwise.
-const MAX_LAG_MS: u64 = 30_000;
+const MAX_LAG_MS: u32 = 30_000;
 
 impl Subscription {
     /// A subscription to nothing yet, with room for so many readers.
@@ -80,7 +81,7 @@ impl Subscription {
             term: Term::default(),
             seat: None,
             // Before any: the first look asks.
-            heard: u64::MAX,
+            heard: u32::MAX,
             is_stuck: false,
             delivered: None,
             members: Vec::new(),
@@ -100,8 +101,8 @@ impl Subscription {
         self.delivered.get_or_insert_with(|| self.hub.metrics.delivered(channel.namespace()));
         // The strictest of its channels.
         self.max_lag_ms = match self.facts.is_empty() {
-            true => namespace.max_lag_ms,
-            false => self.max_lag_ms.min(namespace.max_lag_ms),
+            true => lag(&namespace),
+            false => self.max_lag_ms.min(lag(&namespace)),
         };
         let fact = Fact { channel, delivery: namespace.delivery, recovered, conflated: false };
         let at = number as usize;
@@ -220,7 +221,7 @@ impl Subscription {
 
     /// Milliseconds for which the socket may take nothing.
     pub fn max_lag_ms(&self) -> u64 {
-        self.max_lag_ms
+        u64::from(self.max_lag_ms)
     }
 
     /// Has the task woken when this ends before its time, where it does not call [`Subscription::poll_next`]: its
@@ -271,7 +272,7 @@ impl Subscription {
     }
 
     /// Looks up why all were called, and answers.
-    fn hear(&mut self, calls: u64) -> Result<(), End> {
+    fn hear(&mut self, calls: u32) -> Result<(), End> {
         if self.hub.is_draining() {
             return Err(End::Draining);
         }
@@ -279,7 +280,7 @@ impl Subscription {
         if let Some(how) = live.dismissed(self.registration) {
             return Err(End::Dismissed { stay_away: how == Dismissal::StayAway });
         }
-        let heard = if self.heard == u64::MAX { 0 } else { self.heard };
+        let heard = if self.heard == u32::MAX { 0 } else { self.heard };
         live.answer(self.registration, heard, |channel| self.readers.place(channel));
         self.heard = calls;
         Ok(())
@@ -296,7 +297,7 @@ impl Subscription {
                 Ok(namespace) => {
                     reader.keep_by(namespace.rules());
                     // The strictest of its channels.
-                    let least = max_lag_ms.unwrap_or(namespace.max_lag_ms).min(namespace.max_lag_ms);
+                    let least = max_lag_ms.unwrap_or(u32::MAX).min(lag(&namespace));
                     max_lag_ms = Some(least);
                 }
                 Err(error) => refused.push((reader.channel().clone(), error)),
@@ -402,6 +403,11 @@ impl Drop for Subscription {
         self.hub.live.leave(self.registration);
         self.readers.end();
     }
+}
+
+/// What a namespace says of sockets that take nothing.
+fn lag(namespace: &Namespace) -> u32 {
+    u32::try_from(namespace.max_lag_ms).unwrap_or(u32::MAX)
 }
 
 /// The weakest of several guarantees.

@@ -17,8 +17,8 @@ pub struct AuthConfig {
     /// The keys of your own backends, which send them as `Authorization: Bearer`. Each is a string,
     /// which may do everything, or a table that has the key as its hash and says what it may do:
     /// `{ sha256 = "…", rights = ["publish"], name = "billing" }`. The rights are `publish` and
-    /// `read` (every channel), and `administer` (`/metrics`, `POST /v1/revocations`); the name is
-    /// for people. `tidings key` makes a key and its table. Several keys let you replace one
+    /// `read` (every channel), and `administer` (`/metrics`, revoking tokens, watching and steering
+    /// the cluster); the name is for people. `tidings key` makes a key and its table. Several keys let you replace one
     /// without a pause. A node keeps the hash alone, also of a string.
     pub api_keys: Vec<ApiKeyConfig>,
 

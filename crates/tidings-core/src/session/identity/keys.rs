@@ -36,7 +36,7 @@ pub struct Rights {
     pub publish: bool,
     /// Read, and see who is present.
     pub read: bool,
-    /// Ask for the measures, revoke tokens.
+    /// Ask for the measures, revoke tokens, see nodes and clients, end connections, drain nodes.
     pub administer: bool,
 }
 

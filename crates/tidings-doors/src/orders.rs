@@ -7,9 +7,8 @@ use serde::{Deserialize, Serialize};
 use tidings_core::{Code, Error, Report, Result, Session, Whose};
 
 use crate::Doors;
+use crate::operate::{Nodes, json};
 use crate::publish::body::Incoming;
-
-use super::{Nodes, json};
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -41,7 +40,7 @@ const BODY_BYTES_MAX: usize = 16 * 1024;
 const TEXT_BYTES_MAX: usize = 255;
 
 /// Ends the live reads that the body names, on whichever node, and says how many.
-pub(super) async fn disconnect(doors: &Doors, session: &Session, body: Body) -> Result<Response> {
+pub(crate) async fn disconnect(doors: &Doors, session: &Session, body: Body) -> Result<Response> {
     // Before the body is read: rights are judged first.
     session.may_administer()?;
     let body = Incoming::new(body, doors, session).whole(BODY_BYTES_MAX).await?;
@@ -53,7 +52,7 @@ pub(super) async fn disconnect(doors: &Doors, session: &Session, body: Body) -> 
 }
 
 /// Makes a node stop.
-pub(super) async fn drain(session: &Session, node: &str) -> Result<Response> {
+pub(crate) async fn drain(session: &Session, node: &str) -> Result<Response> {
     session.drain(node).await?;
     tracing::info!(node, by = session.who(), "a node is drained");
     Ok((StatusCode::ACCEPTED, json(&Drained { node, state: "draining" })).into_response())

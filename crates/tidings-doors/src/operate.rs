@@ -1,8 +1,5 @@
 //! What an operator asks of the nodes, and does to them: JSON over what [`Session`] answers for all of them.
 
-mod act;
-mod look;
-
 use std::sync::Arc;
 
 use axum::Router;
@@ -17,13 +14,13 @@ use tidings_core::{Result, Session};
 
 use crate::http::problem::Problem;
 use crate::router::{Path, answer, name, open};
-use crate::{Doors, Entrance, Request, item};
+use crate::{Doors, Entrance, Request, census, item, orders};
 
 /// Which nodes have answered, as it stands in each answer.
 #[derive(Serialize)]
-struct Nodes {
-    answered: Vec<String>,
-    silent: Vec<String>,
+pub(crate) struct Nodes {
+    pub(crate) answered: Vec<String>,
+    pub(crate) silent: Vec<String>,
 }
 
 /// The paths of operators.
@@ -40,20 +37,20 @@ pub(crate) fn routes() -> Router<Entrance> {
 async fn nodes(State(doors): State<Arc<Doors>>, request: http::Request<Body>) -> Response {
     let (request, _) = Request::split(request);
     let Some(opened) = reading(&doors, &request).await else { return only_get() };
-    answer(opened.and_then(|session| look::nodes(&session)))
+    answer(opened.and_then(|session| census::nodes(&session)))
 }
 
 async fn channels(State(doors): State<Arc<Doors>>, request: http::Request<Body>) -> Response {
     let (request, _) = Request::split(request);
     let Some(opened) = reading(&doors, &request).await else { return only_get() };
-    let found = async { look::channels(&opened?, &request.query).await };
+    let found = async { census::channels(&opened?, &request.query).await };
     answer(found.await)
 }
 
 async fn clients(State(doors): State<Arc<Doors>>, request: http::Request<Body>) -> Response {
     let (request, _) = Request::split(request);
     let Some(opened) = reading(&doors, &request).await else { return only_get() };
-    let found = async { look::clients(&opened?, &request.query).await };
+    let found = async { census::clients(&opened?, &request.query).await };
     answer(found.await)
 }
 
@@ -65,7 +62,7 @@ async fn readers(State(doors): State<Arc<Doors>>, path: Path, request: http::Req
     let found = async {
         let channel = item::channel(name(&path))?;
         let session = open(&doors, &request, std::slice::from_ref(&channel)).await?;
-        look::readers(&session, &channel, &request.query).await
+        census::readers(&session, &channel, &request.query).await
     };
     answer(found.await)
 }
@@ -75,7 +72,7 @@ async fn disconnect(State(doors): State<Arc<Doors>>, request: http::Request<Body
     if request.method != Method::POST {
         return Problem::method_not_allowed("POST, OPTIONS").into_response();
     }
-    let done = async { act::disconnect(&doors, &open(&doors, &request, &[]).await?, body).await };
+    let done = async { orders::disconnect(&doors, &open(&doors, &request, &[]).await?, body).await };
     answer(done.await)
 }
 
@@ -84,7 +81,7 @@ async fn drain(State(doors): State<Arc<Doors>>, path: Path, request: http::Reque
     if request.method != Method::POST {
         return Problem::method_not_allowed("POST, OPTIONS").into_response();
     }
-    let done = async { act::drain(&open(&doors, &request, &[]).await?, name(&path)).await };
+    let done = async { orders::drain(&open(&doors, &request, &[]).await?, name(&path)).await };
     answer(done.await)
 }
 
@@ -100,7 +97,7 @@ fn only_get() -> Response {
     Problem::method_not_allowed("GET, HEAD, OPTIONS").into_response()
 }
 
-fn json(value: &impl Serialize) -> Response {
+pub(crate) fn json(value: &impl Serialize) -> Response {
     // Structs of strings and numbers always serialise.
     let body = serde_json::to_string(value).unwrap_or_default();
     ([(CONTENT_TYPE, "application/json"), (CACHE_CONTROL, "no-store")], body).into_response()

@@ -6,9 +6,8 @@ use serde::Serialize;
 use tidings_core::{Channel, ClientEntry, Code, Cursor, Error, ReaderEntry, Report, Result, Roll, Session};
 
 use crate::http::query::{Query, bad};
+use crate::operate::{Nodes, json};
 use crate::wire;
-
-use super::{Nodes, json};
 
 #[derive(Serialize)]
 struct Channels {
@@ -74,13 +73,13 @@ struct Reader<'a> {
 const LIMIT: u64 = 100;
 const LIMIT_MAX: u64 = 1_000;
 
-pub(super) fn nodes(session: &Session) -> Result<Response> {
+pub(crate) fn nodes(session: &Session) -> Result<Response> {
     // Each is JSON already.
     let body = format!("{{\"nodes\":[{}]}}", session.nodes()?.join(","));
     Ok(([(CONTENT_TYPE, "application/json"), (CACHE_CONTROL, "no-store")], body).into_response())
 }
 
-pub(super) async fn channels(session: &Session, query: &Query) -> Result<Response> {
+pub(crate) async fn channels(session: &Session, query: &Query) -> Result<Response> {
     session.may_administer()?;
     let (limit, prefix, after) = (limit(query)?, query.one("prefix")?.unwrap_or(""), query.one("after")?);
     let report = session.channels_in_use(prefix, after, limit).await?;
@@ -93,7 +92,7 @@ pub(super) async fn channels(session: &Session, query: &Query) -> Result<Respons
     Ok(json(&Channels { channels: channels.collect(), more, nodes: Nodes { answered, silent } }))
 }
 
-pub(super) async fn clients(session: &Session, query: &Query) -> Result<Response> {
+pub(crate) async fn clients(session: &Session, query: &Query) -> Result<Response> {
     session.may_administer()?;
     let (limit, user) = (limit(query)?, query.one("user")?.map(str::to_owned));
     let Report { found: (found, count), answered, silent } = session.clients(user, limit).await?;
@@ -101,7 +100,7 @@ pub(super) async fn clients(session: &Session, query: &Query) -> Result<Response
     Ok(json(&Clients { clients: clients.collect(), count, nodes: Nodes { answered, silent } }))
 }
 
-pub(super) async fn readers(session: &Session, channel: &Channel, query: &Query) -> Result<Response> {
+pub(crate) async fn readers(session: &Session, channel: &Channel, query: &Query) -> Result<Response> {
     session.may_administer()?;
     let cursor = query.one("cursor")?.map(|text| {
         let bad = |detail: String| Error::new(Code::BadCursor, detail);
