@@ -95,13 +95,15 @@ export class Plot {
           },
           {
             ...axis,
+            // Of a logarithmic axis the powers of ten: all of its lines would be a wall.
+            ...(this.#terms.logarithmic && { grid: { ...axis.grid, filter: powersOfTen }, filter: powersOfTen }),
             size: 68,
             space: 26,
             values: (_plot, values) => values.map((value) => (value == null ? '' : words(value))),
           },
         ],
         series: [
-          { value: (_plot, value) => (value == null ? '–' : new Date(value * 1000).toLocaleTimeString('en-GB')) },
+          { value: (_plot, value) => (value == null ? '–' : clockTime(value)) },
           ...this.#terms.lines.map((line) => ({
             label: line.label,
             stroke: color(line.color),
@@ -109,7 +111,7 @@ export class Plot {
             spanGaps: false,
             value: (_plot: uPlot, value: number | null) => (value == null ? '–' : line.words(value)),
             ...(line.points
-              ? { paths: () => null, points: { show: true, size: 4, fill: color(line.color) } }
+              ? { paths: () => null, points: { show: true, size: 5, fill: color(line.color) } }
               : { points: { show: false } }),
           })),
         ],
@@ -125,3 +127,9 @@ function clock(at: number, step: number): string {
   const seconds = step < 60 ? ({ second: '2-digit' } as const) : {};
   return new Date(at * 1000).toLocaleTimeString('en-GB', { hour: '2-digit', minute: '2-digit', ...seconds });
 }
+
+/** `14:05:59`, of seconds since the epoch. */
+const clockTime = (seconds: number): string => new Date(seconds * 1000).toLocaleTimeString('en-GB');
+
+const powersOfTen = (_plot: uPlot, values: number[]): (number | null)[] =>
+  values.map((value) => (Number.isInteger(Math.round(Math.log10(value) * 1e6) / 1e6) ? value : null));

@@ -28,18 +28,24 @@ impl Clock {
 
     /// Milliseconds since the Unix epoch.
     pub fn now_ms(&self) -> u64 {
+        self.now_us() / 1_000
+    }
+
+    /// Microseconds since the Unix epoch.
+    pub fn now_us(&self) -> u64 {
         match &self.0 {
             Some(simulated) => {
-                let elapsed = simulated.began.elapsed().as_millis();
-                simulated.began_ms.saturating_add(u64::try_from(elapsed).unwrap_or(u64::MAX))
+                let elapsed = simulated.began.elapsed().as_micros();
+                let began_us = simulated.began_ms.saturating_mul(1_000);
+                began_us.saturating_add(u64::try_from(elapsed).unwrap_or(u64::MAX))
             }
-            None => system_ms(),
+            None => system_us(),
         }
     }
 }
 
 #[allow(clippy::disallowed_methods, reason = "this is the file that owns the clock")]
-fn system_ms() -> u64 {
+fn system_us() -> u64 {
     let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
-    since.map_or(0, |d| u64::try_from(d.as_millis()).unwrap_or(u64::MAX))
+    since.map_or(0, |d| u64::try_from(d.as_micros()).unwrap_or(u64::MAX))
 }

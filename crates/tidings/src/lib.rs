@@ -7,3 +7,4 @@ pub mod config;
 #[cfg(any(test, feature = "fuzzing"))]
 pub mod fuzzing;
 pub mod node;
+mod proxy;

@@ -14,8 +14,12 @@ pub enum Cors {
     Any,
     /// These origins.
     List(Vec<String>),
-    /// Development: this machine alone, and pages that the node itself serves.
-    Local,
+    /// Development: this machine alone, and pages that the node itself serves, which may also come through another
+    /// port of this machine: a lane of the lab is one.
+    Local {
+        /// Where the node listens.
+        port: u16,
+    },
 }
 
 const EXPOSED: HeaderValue =
@@ -30,7 +34,7 @@ const DAY: HeaderValue = HeaderValue::from_static("86400");
 impl Cors {
     /// Refuses a request that may not even be looked at.
     pub fn admit(&self, headers: &HeaderMap) -> Result<()> {
-        let Cors::Local = self else { return Ok(()) };
+        let Cors::Local { port } = self else { return Ok(()) };
         let host = headers.get(HOST).and_then(|host| host.to_str().ok()).unwrap_or("");
         if !is_local(host) {
             // Else a page of another site could reach this node under a name of its own (DNS rebinding).
@@ -38,7 +42,7 @@ impl Cors {
         }
         match headers.get(ORIGIN) {
             None => Ok(()),
-            Some(origin) if same_origin(origin, host) => Ok(()),
+            Some(origin) if same_origin(origin, host) || is_own_page(origin, *port) => Ok(()),
             Some(_) => Err(refused("a development node serves its own pages alone".into())),
         }
     }
@@ -70,8 +74,10 @@ impl Cors {
                     _ => return,
                 }
             }
-            (Cors::Local, Some(origin)) => drop(headers.insert(ACCESS_CONTROL_ALLOW_ORIGIN, origin.clone())),
-            (Cors::Local, None) => return,
+            (Cors::Local { .. }, Some(origin)) => {
+                drop(headers.insert(ACCESS_CONTROL_ALLOW_ORIGIN, origin.clone()))
+            }
+            (Cors::Local { .. }, None) => return,
         }
         headers.insert(ACCESS_CONTROL_EXPOSE_HEADERS, EXPOSED);
     }
@@ -106,6 +112,14 @@ fn same_origin(origin: &HeaderValue, host: &str) -> bool {
     })
 }
 
+/// Whether a page comes from this port of this machine.
+fn is_own_page(origin: &HeaderValue, port: u16) -> bool {
+    let origin = origin.to_str().ok().and_then(|text| Url::parse(text).ok());
+    origin.is_some_and(|origin| {
+        origin.port_or_known_default() == Some(port) && origin.host_str().is_some_and(is_local)
+    })
+}
+
 fn refused(detail: String) -> Error {
     Error::new(Code::OriginRefused, detail)
 }
@@ -113,6 +127,35 @@ fn refused(detail: String) -> Error {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn pages_of_this_node_come_through_any_port() {
+        let admit = |host: &str, origin: &str| {
+            let mut headers = HeaderMap::new();
+            headers.insert(HOST, HeaderValue::from_str(host).unwrap());
+            headers.insert(ORIGIN, HeaderValue::from_str(origin).unwrap());
+            Cors::Local { port: 8080 }.admit(&headers).is_ok()
+        };
+        for (host, origin) in [
+            ("localhost:8080", "http://localhost:8080"),
+            ("127.0.0.1:5000", "http://localhost:8080"),
+            ("127.0.0.1:5000", "http://127.0.0.1:8080"),
+            ("[::1]:5000", "http://[::1]:8080"),
+            ("localhost:5173", "http://localhost:5173"),
+        ] {
+            assert!(admit(host, origin), "{host} {origin}");
+        }
+        for (host, origin) in [
+            ("127.0.0.1:8080", "http://localhost:3000"),
+            ("127.0.0.1:5000", "http://localhost"),
+            ("127.0.0.1:5000", "http://evil.test:8080"),
+            ("127.0.0.1:5000", "null"),
+            ("evil.test:8080", "http://localhost:8080"),
+            ("evil.test:8080", "http://evil.test:8080"),
+        ] {
+            assert!(!admit(host, origin), "{host} {origin}");
+        }
+    }
 
     #[test]
     fn hosts_of_this_machine() {

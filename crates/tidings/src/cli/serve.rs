@@ -1,7 +1,10 @@
 //! `tidings serve`: runs a node.
 
+use std::net::SocketAddr;
+use std::os::unix::process::CommandExt as _;
 use std::path::PathBuf;
 use std::pin::pin;
+use std::process::Command;
 use std::time::Duration;
 
 use anyhow::Context;
@@ -24,7 +27,7 @@ pub struct Args {
     #[arg(long, env = "TIDINGS_CONFIG")]
     config: Option<PathBuf>,
     /// The address to listen on; beats file and environment.
-    #[arg(long, value_name = "ADDRESS:PORT")]
+    #[arg(long, value_name = "ADDRESS:PORT", overrides_with = "listen")]
     listen: Option<Address>,
     /// Development: this machine alone, no credentials needed, namespaces `default`, `demo` and `durable`, a page at /.
     #[arg(long)]
@@ -35,6 +38,17 @@ pub struct Args {
 const DEV_STATE: &str = ".tidings";
 /// How long the files of a configuration may take to be read again.
 const READ_MAX: Duration = Duration::from_secs(10);
+
+/// How long a restart waits for clients.
+const RESTART_MAX: Duration = Duration::from_secs(3);
+
+/// Why a node no longer runs.
+enum Ended {
+    /// It was told to stop.
+    Stopped,
+    /// It was told to start again, on the address that it had.
+    Restarting(SocketAddr),
+}
 
 /// Where the configuration comes from: at the start, and when it is read again.
 #[derive(Clone)]
@@ -51,7 +65,25 @@ pub fn run(args: Args) -> anyhow::Result<()> {
     warn(&warnings);
     rlimit::increase_nofile_limit(u64::MAX).context("cannot raise the limit of open files")?;
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
-    runtime.context("cannot start the runtime")?.block_on(serve(&origin, &config, &log))
+    let ended = runtime.context("cannot start the runtime")?.block_on(serve(&origin, &config, &log))?;
+    // All that the node held is gone by now, its runtime included.
+    match ended {
+        Ended::Stopped => Ok(()),
+        Ended::Restarting(address) => Err(start_again(address)),
+    }
+}
+
+/// Executes this program in the place of this process, on the same address. Returns only if that fails.
+fn start_again(address: SocketAddr) -> anyhow::Error {
+    let program = std::env::current_exe();
+    let error = match program {
+        Ok(program) => Command::new(program)
+            .args(std::env::args_os().skip(1))
+            .args(["--listen", &address.to_string()])
+            .exec(),
+        Err(error) => error,
+    };
+    Failure::new(format!("the node cannot start again: {error}"), "start it by hand").into()
 }
 
 impl Origin {
@@ -81,7 +113,7 @@ fn warn(warnings: &[String]) {
     }
 }
 
-async fn serve(origin: &Origin, config: &Config, log: &Log) -> anyhow::Result<()> {
+async fn serve(origin: &Origin, config: &Config, log: &Log) -> anyhow::Result<Ended> {
     let mut hangups = Hangups::listen()?;
     let mut node = Node::start(config).await.map_err(|error| {
         let advice = match error.downcast_ref::<BrokerError>() {
@@ -104,6 +136,12 @@ async fn serve(origin: &Origin, config: &Config, log: &Log) -> anyhow::Result<()
             signal = &mut stop => break signal?.to_owned(),
             by = &mut told => break format!("drained by {by}"),
             () = hangups.next() => reload(&mut node, origin, log).await,
+            () = node.restart_wanted() => {
+                tracing::info!("restarting: clients are told to come back with their cursors");
+                // Who is cut off from the network cannot leave, and need not be waited for.
+                let _ = tokio::time::timeout(RESTART_MAX, node.stop()).await;
+                return Ok(Ended::Restarting(address));
+            }
         }
     };
     tell_systemd(NotifyState::Stopping);
@@ -112,7 +150,7 @@ async fn serve(origin: &Origin, config: &Config, log: &Log) -> anyhow::Result<()
         () = node.stop() => {}
         again = node::stop_signal() => tracing::warn!(signal = again?, "a second signal: not waiting for clients"),
     }
-    Ok(())
+    Ok(Ended::Stopped)
 }
 
 /// Says how it is to what started it, if that is systemd and wants to know (`Type=notify`).

@@ -9,6 +9,7 @@ mod dev;
 pub(crate) mod fuzz;
 mod jwks;
 mod keys;
+mod lab;
 mod listener;
 mod logging;
 mod ops;
@@ -30,7 +31,7 @@ use tidings_brokers::redis::{self, Redis};
 use tidings_core::broker::{Broker, Memory, MemoryLimits};
 use tidings_core::{Clock, Hub, Metrics, Parts};
 use tidings_doors::Entrance;
-use tokio::sync::watch;
+use tokio::sync::{Notify, watch};
 
 use crate::config::{BrokerConfig, BrokerKind, Changes, Config, Secret, count};
 
@@ -52,6 +53,7 @@ pub struct Node {
     ops_address: Option<SocketAddr>,
     ops: Arc<Ops>,
     drain: Arc<watch::Sender<bool>>,
+    restart: Arc<Notify>,
     live: Live,
 }
 
@@ -83,13 +85,15 @@ impl Node {
         control.follow_revocations();
         let control = Arc::new(control);
         let drain = Arc::new(watch::Sender::new(false));
+        let restart = Arc::new(Notify::new());
         let ops = Ops::start(hub.clone(), control.clone());
-        let entrance = Entrance::new(doors(config, hub.clone(), Arc::default()));
         let listener = Listener::bind(*config.listen)?;
         let address = listener.address();
+        let entrance = Entrance::new(doors(config, address.port(), hub.clone(), Arc::default()));
         let certificates = Certificates::watch(Certificates::load(config.tls.files())?);
         let live = Live {
             config: watch::Sender::new(Arc::new(config.clone())),
+            port: address.port(),
             hub,
             control,
             entrance,
@@ -101,7 +105,11 @@ impl Node {
             .merge(sdk::router())
             .merge(pages::router(config.dev));
         if config.dev {
-            router = router.merge(dev::router(live.config.subscribe(), clock));
+            router = router.merge(dev::router(live.config.subscribe(), clock.clone()));
+            // Lanes read what crosses them, which TLS is there to prevent.
+            if config.tls.files().is_none() {
+                router = router.merge(lab::router(live.hub.clone(), clock, address, restart.clone()));
+            }
         }
         let router = tidings_doors::shared(router, &live.entrance);
         listener.serve(Serving {
@@ -140,7 +148,7 @@ impl Node {
                 Some(address)
             }
         };
-        Ok(Node { address, ops_address, ops, drain, live })
+        Ok(Node { address, ops_address, ops, drain, restart, live })
     }
 
     /// Puts another configuration into force, and gives what has changed: for requests and reads that begin from
@@ -172,6 +180,12 @@ impl Node {
     pub fn told_to_stop(&self) -> impl Future<Output = String> + use<> {
         let control = self.live.control.clone();
         async move { control.told_to_stop().await }
+    }
+
+    /// Waits until somebody asks it to start again (`POST /dev/restart` of a development node). Whoever runs it sees
+    /// to that.
+    pub async fn restart_wanted(&self) {
+        self.restart.notified().await;
     }
 
     /// Stops: not ready, and after `drain_delay` every client told to come back elsewhere with its

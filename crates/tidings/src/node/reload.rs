@@ -19,6 +19,8 @@ use super::settings::{connections_max, doors, settings};
 pub(super) struct Live {
     /// The configuration in force.
     pub(super) config: watch::Sender<Arc<Config>>,
+    /// Where it listens.
+    pub(super) port: u16,
     pub(super) hub: Hub,
     pub(super) control: Arc<Control>,
     pub(super) entrance: Entrance,
@@ -57,7 +59,7 @@ impl Live {
         }
         self.jwks = jwks;
         let addresses = self.entrance.doors().addresses.clone();
-        self.entrance.replace(doors(&config, self.hub.clone(), addresses));
+        self.entrance.replace(doors(&config, self.port, self.hub.clone(), addresses));
         self.control.replace(settings(&config, keys));
         self.hub.metrics().connections_max.set(gauge(connections_max(&config)));
         self.config.send_replace(Arc::new(config));

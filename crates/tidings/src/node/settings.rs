@@ -24,11 +24,11 @@ pub(super) fn settings(config: &Config, keys: Keys) -> Settings {
     }
 }
 
-/// The doors of a hub.
-pub(super) fn doors(config: &Config, hub: Hub, addresses: Arc<Seats<IpAddr>>) -> Doors {
+/// The doors of a hub, on a node that listens on `port`.
+pub(super) fn doors(config: &Config, port: u16, hub: Hub, addresses: Arc<Seats<IpAddr>>) -> Doors {
     Doors {
         hub,
-        cors: cors(config),
+        cors: cors(config, port),
         heartbeat: *config.heartbeat,
         body_idle: *config.limits.body_idle,
         body_time: *config.limits.body_time,
@@ -71,9 +71,9 @@ pub(super) fn connections_of(config: &Config, address: IpAddr) -> usize {
     }
 }
 
-fn cors(config: &Config) -> Cors {
+fn cors(config: &Config, port: u16) -> Cors {
     if config.dev {
-        Cors::Local
+        Cors::Local { port }
     } else if config.cors.any() {
         Cors::Any
     } else {

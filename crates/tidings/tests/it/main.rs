@@ -16,6 +16,7 @@ mod frames;
 mod hostile;
 mod http;
 mod jwks;
+mod lab;
 mod life;
 mod limits;
 mod node;

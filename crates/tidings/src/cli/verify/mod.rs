@@ -17,14 +17,12 @@ mod ledger;
 mod nats;
 mod node;
 mod plan;
-mod proxy;
 mod publisher;
 mod reader;
 mod redis;
 mod report;
 mod schedule;
 mod server;
-mod spoil;
 mod storm;
 mod trial;
 mod truth;
@@ -39,11 +37,11 @@ use super::Failure;
 use super::progress::Progress;
 use super::target::Target;
 use crate::client::Transport;
+use crate::proxy::Break;
 use fault::Fault;
 use node::{Broker, Kept};
 use plan::Plan;
 use report::Report;
-use spoil::Break;
 use trial::Place;
 
 /// The flags of `tidings verify`.

@@ -3,9 +3,9 @@
 use std::time::Duration;
 
 use super::fault::Fault;
-use super::spoil::Break;
 use crate::cli::Failure;
 use crate::client::{Timing, Transport};
+use crate::proxy::Break;
 
 /// Messages of one channel, at most: what is known of a run takes 12 bytes for each message, and 24 for each
 /// message and reader of it.

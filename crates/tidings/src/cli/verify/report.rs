@@ -7,10 +7,10 @@ use serde::Serialize;
 use super::judge::{Channel, Verdict, judge};
 use super::node::Broker;
 use super::plan::Plan;
-use super::spoil::Break;
 use super::trial::Findings;
 use crate::cli::Failure;
 use crate::client::Transport;
+use crate::proxy::Break;
 
 /// Everything that a run found, as `--json` prints it.
 #[derive(Debug, Serialize)]

@@ -7,10 +7,10 @@ use tokio::time::{Instant, sleep_until};
 use super::fault::Fault;
 use super::judge::{Lives, Restart};
 use super::node::Node;
-use super::proxy::{Condition, Cut, Path, Refusal};
 use super::reader::millis;
 use super::schedule::Act;
 use super::server::Server;
+use crate::proxy::{Condition, Cut, Path, Refusal};
 
 /// Makes what happens to paths happen, until all is over. All paths are good then.
 pub async fn on_paths(acts: &[Act], paths: &[Path]) {

@@ -11,15 +11,14 @@ use super::judge::Lives;
 use super::ledger::Ledger;
 use super::node::{Broker, Kept, Node};
 use super::plan::Plan;
-use super::proxy::{Condition, Path, Upstream};
 use super::publisher::Publisher;
 use super::reader::Reader;
 use super::schedule::{Act, schedule};
-use super::spoil::Spoiler;
 use super::{publisher, storm, truth};
 use crate::cli::Failure;
 use crate::cli::progress::Progress;
 use crate::client::{Endpoint, generated_id};
+use crate::proxy::{Condition, Path, Spoiler, Upstream};
 
 /// Between two looks at how far everybody is.
 const LOOK: Duration = Duration::from_millis(100);

@@ -2,15 +2,16 @@
 
 use std::time::Duration;
 
-use tokio::io::{AsyncWriteExt as _, copy, sink, split};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, copy, sink, split};
 use tokio::net::TcpStream;
 use tokio::sync::watch;
 use tokio::time::timeout;
 
-use super::super::spoil::{Spoiler, Spoilt};
 use super::condition::{Condition, Cut, Refusal};
-use super::pump::{Direction, pump};
-use super::request::{REFUSAL, first_head, is_upgrade};
+use super::pump::{Direction, Pump};
+use super::request::{HEAD_MAX, REFUSAL, first_head, is_upgrade};
+use super::spoil::{Spoiler, Spoilt};
+use super::tally::Tally;
 use super::upstream::Upstream;
 
 /// How long a cut waits for bytes in whose middle it can be made.
@@ -26,6 +27,7 @@ pub struct Connection {
     condition: watch::Receiver<Condition>,
     born: Condition,
     spoiler: Option<Spoiler>,
+    tally: Tally,
 }
 
 /// How a connection ends.
@@ -41,21 +43,30 @@ pub enum End {
 
 impl Connection {
     /// One that begins now.
-    pub fn new(upstream: Upstream, condition: watch::Receiver<Condition>, spoiler: Option<Spoiler>) -> Self {
+    pub fn new(
+        upstream: Upstream,
+        condition: watch::Receiver<Condition>,
+        spoiler: Option<Spoiler>,
+        tally: Tally,
+    ) -> Self {
         let born = *condition.borrow();
-        Self { upstream, condition, born, spoiler }
+        Self { upstream, condition, born, spoiler, tally }
     }
 
     /// Carries bytes until one side closes or something happens to it.
     pub async fn carry(self, mut client: TcpStream) {
         // Where it cannot be set, small frames come later.
         let _ = client.set_nodelay(true);
-        let mut first = Vec::new();
-        if let Some(refusal) = self.born.refuses_upgrades {
-            let Some(head) = first_head(&mut client).await else { return };
+        let _open = self.tally.open();
+        let Some(mut first) = self.waited(&mut client).await else { return };
+        let refuses_upgrades = self.condition.borrow().refuses_upgrades;
+        if let Some(refusal) = refuses_upgrades {
+            let Some(head) = first_head(&mut client, first).await else { return };
             if is_upgrade(&head) {
+                self.tally.add_up(head.len());
                 if refusal == Refusal::Answer {
                     let _ = timeout(ANSWER_MAX, client.write_all(REFUSAL)).await;
+                    self.tally.add_down(REFUSAL.len());
                     let _ = timeout(ANSWER_MAX, client.shutdown()).await;
                 }
                 return;
@@ -68,6 +79,7 @@ impl Connection {
         let end = {
             let (mut from_client, mut to_client) = client.split();
             let mut spoilt = self.spoiler.as_ref().map(Spoilt::new);
+            self.tally.add_up(first.len());
             let up = async {
                 match to_server.write_all(&first).await {
                     Ok(()) => self.pump(Direction::Up, &mut from_client, &mut to_server, None).await,
@@ -105,7 +117,27 @@ impl Connection {
         to: &mut (impl tokio::io::AsyncWrite + Unpin),
         spoilt: Option<&mut Spoilt>,
     ) -> End {
-        pump(direction, from, to, self.condition.clone(), self.born.cuts, spoilt).await
+        let (condition, tally) = (self.condition.clone(), self.tally.clone());
+        Pump { direction, condition, tally, cuts: self.born.cuts }.carry(from, to, spoilt).await
+    }
+
+    /// Waits while nothing passes, and gives what the client said until then; `None` if it left, or was cut.
+    async fn waited(&self, client: &mut TcpStream) -> Option<Vec<u8>> {
+        let (mut first, mut condition) = (Vec::new(), self.condition.clone());
+        while condition.borrow_and_update().is_down {
+            tokio::select! {
+                read = client.read_buf(&mut first), if first.len() < HEAD_MAX => match read {
+                    Ok(0) | Err(_) => return None,
+                    Ok(_) => {}
+                },
+                changed = condition.changed() => changed.ok()?,
+            }
+            if condition.borrow().cuts != self.born.cuts {
+                let _ = socket2::SockRef::from(&*client).set_linger(Some(Duration::ZERO));
+                return None;
+            }
+        }
+        Some(first)
     }
 
     /// Waits until the connection is cut, or frozen.

@@ -17,6 +17,11 @@ pub struct Condition {
     pub bytes_each_second: Option<u32>,
     /// Whether responses are held back, until this is over or the bound is reached.
     pub holds_back: bool,
+    /// Whether event streams are held back in the same way, and nothing else: what a proxy does that buffers
+    /// responses.
+    pub holds_streams: bool,
+    /// Whether nothing passes, though connections stand: what is sent waits, as TCP lets it.
+    pub is_down: bool,
     /// What becomes of upgrades.
     pub refuses_upgrades: Option<Refusal>,
 }

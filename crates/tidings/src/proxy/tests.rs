@@ -155,3 +155,56 @@ async fn upgrades_are_refused_and_nothing_else() {
     path.change(Condition::mend);
     echo(&mut connect(&path).await, upgrade, SOON).await.unwrap();
 }
+
+#[tokio::test]
+async fn what_is_sent_while_a_path_is_down_waits() {
+    let path = path().await;
+    let mut socket = connect(&path).await;
+    echo(&mut socket, b"hello", SOON).await.unwrap();
+    path.change(|condition| condition.is_down = true);
+    assert_eq!(echo(&mut socket, b"anybody?", A_MOMENT).await, None, "no byte, and no end");
+    let mut late = connect(&path).await;
+    assert_eq!(echo(&mut late, b"hello", A_MOMENT).await, None);
+    // Who gives up is counted no more.
+    let gone = connect(&path).await;
+    drop(gone);
+    let leaves = async {
+        while path.tally().held() != 2 {
+            sleep(Duration::from_millis(5)).await;
+        }
+    };
+    timeout(SOON, leaves).await.unwrap();
+    path.change(|condition| condition.is_down = false);
+    for (socket, text) in [(&mut socket, &b"anybody?"[..]), (&mut late, b"hello")] {
+        let mut back = vec![0; text.len()];
+        timeout(SOON, socket.read_exact(&mut back)).await.unwrap().unwrap();
+        assert_eq!(back, text);
+    }
+}
+
+#[tokio::test]
+async fn event_streams_are_held_back_and_nothing_else() {
+    let path = path().await;
+    path.change(|condition| condition.holds_streams = true);
+    let mut socket = connect(&path).await;
+    echo(&mut socket, b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\n\r\n{}", SOON).await.unwrap();
+    let head = b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n\r\n: tidings\n\n";
+    assert_eq!(echo(&mut socket, head, A_MOMENT).await, None);
+    path.change(|condition| condition.holds_streams = false);
+    let mut back = vec![0; head.len()];
+    timeout(SOON, socket.read_exact(&mut back)).await.unwrap().unwrap();
+    assert_eq!(back, head);
+    // A stream that flows is held back from then on, too.
+    path.change(|condition| condition.holds_streams = true);
+    assert_eq!(echo(&mut socket, b"data: 1\n\n", A_MOMENT).await, None);
+}
+
+#[tokio::test]
+async fn what_crosses_is_counted() {
+    let path = path().await;
+    let mut socket = connect(&path).await;
+    echo(&mut socket, b"hello", SOON).await.unwrap();
+    echo(&mut connect(&path).await, b"hi", SOON).await.unwrap();
+    let tally = path.tally();
+    assert_eq!((tally.up(), tally.down(), tally.opened()), (7, 7, 2));
+}

@@ -1,9 +1,9 @@
-//! A proxy on this machine, through which one reader or publisher reaches the node, and on which faults
-//! happen.
+//! A proxy on this machine, through which one reader or publisher reaches the node, on which faults happen, and
+//! which counts what crosses it. `tidings verify` sets its condition by a storm, and the lab by buttons.
 //!
 //! ```text
 //! reader ─► Path ─► Connection ─► node        condition: what is the matter now
-//!             └────────── condition ◄── storm
+//!             └────────── condition ◄── storm, or a reader of the lab
 //! ```
 //!
 //! A connection holds one buffer for each direction, and what a buffering proxy holds back: all bounded.
@@ -13,6 +13,8 @@ mod condition;
 mod connection;
 mod pump;
 mod request;
+mod spoil;
+mod tally;
 #[cfg(test)]
 mod tests;
 mod upstream;
@@ -25,9 +27,10 @@ use tokio::sync::{Semaphore, watch};
 use tokio::task::JoinSet;
 
 pub use condition::{Condition, Cut, Refusal};
+pub use spoil::{Break, Spoiler};
+pub use tally::Tally;
 pub use upstream::Upstream;
 
-use super::spoil::Spoiler;
 use connection::Connection;
 
 /// Connections of a path at once; more wait. Frozen ones count until their client leaves.
@@ -39,6 +42,7 @@ pub struct Path {
     address: SocketAddr,
     condition: watch::Sender<Condition>,
     spoiler: Option<Spoiler>,
+    tally: Tally,
     _accepting: JoinSet<()>,
 }
 
@@ -49,12 +53,22 @@ impl Path {
     ///
     /// If there is none.
     pub async fn open(upstream: Upstream, spoiler: Option<Spoiler>) -> std::io::Result<Self> {
-        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?;
+        Self::open_at(0, upstream, spoiler).await
+    }
+
+    /// Listens on a port of this machine; on a free one if it is 0.
+    ///
+    /// # Errors
+    ///
+    /// If the port is taken.
+    pub async fn open_at(port: u16, upstream: Upstream, spoiler: Option<Spoiler>) -> std::io::Result<Self> {
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, port)).await?;
         let address = listener.local_addr()?;
         let (condition, state) = watch::channel(Condition::default());
         let mut accepting = JoinSet::new();
-        accepting.spawn(accept(listener, upstream, state, spoiler.clone()));
-        Ok(Self { address, condition, spoiler, _accepting: accepting })
+        let tally = Tally::default();
+        accepting.spawn(accept(listener, upstream, state, spoiler.clone(), tally.clone()));
+        Ok(Self { address, condition, spoiler, tally, _accepting: accepting })
     }
 
     /// Where it listens.
@@ -65,6 +79,16 @@ impl Path {
     /// Changes its condition, for connections that are open as for those to come.
     pub fn change(&self, change: impl FnOnce(&mut Condition)) {
         self.condition.send_modify(change);
+    }
+
+    /// What is the matter with it.
+    pub fn condition(&self) -> Condition {
+        *self.condition.borrow()
+    }
+
+    /// What crossed it.
+    pub fn tally(&self) -> &Tally {
+        &self.tally
     }
 
     /// How many items were spoilt on it.
@@ -78,6 +102,7 @@ async fn accept(
     upstream: Upstream,
     condition: watch::Receiver<Condition>,
     spoiler: Option<Spoiler>,
+    tally: Tally,
 ) {
     let places = Arc::new(Semaphore::new(CONNECTIONS_MAX));
     let mut connections = JoinSet::new();
@@ -89,7 +114,7 @@ async fn accept(
             tokio::time::sleep(std::time::Duration::from_millis(50)).await;
             continue;
         };
-        let connection = Connection::new(upstream.clone(), condition.clone(), spoiler.clone());
+        let connection = Connection::new(upstream.clone(), condition.clone(), spoiler.clone(), tally.clone());
         connections.spawn(async move {
             connection.carry(client).await;
             drop(place);
