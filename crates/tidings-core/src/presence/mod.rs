@@ -80,6 +80,8 @@ const STAY_LOST_MS: u64 = 10_000;
 const STAY_POLL_MS: u64 = 30_000;
 /// A node's members outlive its death by at most this.
 const LEASE_MS: u64 = 30_000;
+/// The end of a lease is looked at no sooner.
+const LEASE_END_MIN: Duration = Duration::from_millis(20);
 const RENEW: Duration = Duration::from_secs(10);
 /// Records expire after a day; those that still hold are written again long before.
 const REFRESH_MS: u64 = 8 * 3_600_000;
@@ -171,6 +173,14 @@ impl Shared {
             local.members(channel)
         };
         Ok(Roster::of(others.map(|(_, present)| present.clone()).chain(own)))
+    }
+
+    /// How long until the next lease that is known ends, if nobody renews it.
+    async fn until_lease_ends(&self) -> Option<Duration> {
+        let now_ms = self.clock.now_ms();
+        let leases = self.leases.lock().await;
+        let next = leases.iter().map(|(_, until_ms)| *until_ms).filter(|until_ms| *until_ms > now_ms).min();
+        next.map(|until_ms| Duration::from_millis(until_ms - now_ms).max(LEASE_END_MIN))
     }
 
     /// Does what is due, and says how long nothing else will be.

@@ -58,7 +58,7 @@ pub struct Watcher {
     told: Arc<Version>,
 }
 
-/// Leases run out without a record: look again after this.
+/// Leases run out without a record: look again when the next one does, and after this, as clocks may be set.
 const LOOK: Duration = Duration::from_secs(5);
 /// A broker that fails is asked again after this.
 const RETRY: Duration = Duration::from_secs(1);
@@ -106,9 +106,10 @@ async fn run(shared: Weak<Shared>, watch: Arc<Watch>) {
             if let Ok(roster) = shared.roster(&watch.channel).await {
                 watch.renew(roster);
             }
+            let wait = shared.until_lease_ends().await.map_or(LOOK, |wait| wait.min(LOOK));
             drop(shared);
             let Some(tail) = &mut tail else { break };
-            match timeout(LOOK, tail.items.next()).await {
+            match timeout(wait, tail.items.next()).await {
                 Ok(Some(_)) | Err(_) => {}
                 Ok(None) => break,
             }

@@ -11,6 +11,7 @@ mod operate;
 mod progress;
 mod publish;
 mod serve;
+mod server;
 mod subscribe;
 mod target;
 mod token;

@@ -86,7 +86,7 @@ impl Node {
         let control = Arc::new(control);
         let drain = Arc::new(watch::Sender::new(false));
         let restart = Arc::new(Notify::new());
-        let ops = Ops::start(hub.clone(), control.clone());
+        let ops = Ops::start(hub.clone(), control.clone()).await;
         let listener = Listener::bind(*config.listen)?;
         let address = listener.address();
         let entrance = Entrance::new(doors(config, address.port(), hub.clone(), Arc::default()));

@@ -23,7 +23,8 @@ use super::gauge;
 pub(super) struct Ops {
     hub: Hub,
     control: Arc<Control>,
-    broker_lost: AtomicBool,
+    /// Why there is no broker for this node, where that is so.
+    broker_lost: Mutex<Option<String>>,
     /// Whether it is about to stop, and serves on until load balancers know.
     leaving: AtomicBool,
     /// Why the broker did not answer the last time.
@@ -33,41 +34,53 @@ pub(super) struct Ops {
 /// One hiccup of the broker must not drain a fleet.
 const LOST_AFTER: Duration = Duration::from_secs(10);
 const ASK_EVERY: Duration = Duration::from_secs(1);
+const ASK_FIRST: Duration = Duration::from_millis(50);
 const OPENMETRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
 
 impl Ops {
-    /// Watches the broker while the value lives.
-    pub(super) fn start(hub: Hub, control: Arc<Control>) -> Arc<Self> {
+    /// Watches the broker while the value lives. A broker that answers at once has answered when this returns.
+    pub(super) async fn start(hub: Hub, control: Arc<Control>) -> Arc<Self> {
         let ops = Arc::new(Ops {
             hub,
             control,
-            broker_lost: AtomicBool::new(false),
+            broker_lost: Mutex::default(),
             leaving: AtomicBool::new(false),
             broker_problem: Mutex::default(),
         });
+        let mut answered = None;
+        ops.ask(&mut answered).await;
         let weak = Arc::downgrade(&ops);
         tokio::spawn(async move {
-            let mut answered = Instant::now();
-            while let Some(ops) = weak.upgrade() {
-                let problem = match tokio::time::timeout(ASK_EVERY, ops.control.broker_ready()).await {
-                    Ok(Ok(())) => None,
-                    Ok(Err(error)) => Some(error.to_string()),
-                    Err(_late) => Some("the broker does not answer".to_owned()),
-                };
-                if problem.is_none() {
-                    answered = Instant::now();
-                }
-                let is_lost = answered.elapsed() >= LOST_AFTER;
-                let was_lost = ops.broker_lost.swap(is_lost, Ordering::Relaxed);
-                let had_problem = std::mem::replace(&mut *ops.broker_problem.lock(), problem).is_some();
-                if was_lost != is_lost || had_problem != ops.broker_problem.lock().is_some() {
-                    ops.control.say();
-                }
-                drop(ops);
-                tokio::time::sleep(ASK_EVERY).await;
+            loop {
+                // Who starts is waited for; after that a look a second is enough.
+                let pause = if answered.is_some() { ASK_EVERY } else { ASK_FIRST };
+                tokio::time::sleep(pause).await;
+                let Some(ops) = weak.upgrade() else { return };
+                ops.ask(&mut answered).await;
             }
         });
         ops
+    }
+
+    /// Asks the broker, and notes why this node is not ready: it never answered, or not for too long.
+    async fn ask(&self, answered: &mut Option<Instant>) {
+        let asked = tokio::time::timeout(ASK_EVERY, self.control.broker_ready()).await;
+        let why = match asked {
+            Ok(Ok(())) => {
+                *answered = Some(Instant::now());
+                None
+            }
+            Ok(Err(error)) => Some(error.to_string()),
+            Err(_) => Some("the broker does not answer".to_owned()),
+        };
+        let is_lost = answered.is_none_or(|answered| answered.elapsed() >= LOST_AFTER);
+        let lost = why.clone().filter(|_| is_lost);
+        let was_lost = std::mem::replace(&mut *self.broker_lost.lock(), lost).is_some();
+        let has_problem = why.is_some();
+        let had_problem = std::mem::replace(&mut *self.broker_problem.lock(), why).is_some();
+        if was_lost != is_lost || had_problem != has_problem {
+            self.control.say();
+        }
     }
 
     /// Says that the node is not ready, and changes nothing else.
@@ -93,8 +106,8 @@ impl Ops {
         if self.is_leaving() {
             return Err(Error::new(Code::Draining, "this node is shutting down"));
         }
-        if self.broker_lost.load(Ordering::Relaxed) {
-            return Err(Error::new(Code::BrokerUnavailable, "the broker has not answered for ten seconds"));
+        if let Some(why) = &*self.broker_lost.lock() {
+            return Err(Error::new(Code::BrokerUnavailable, why.clone()));
         }
         Ok(())
     }

@@ -1,5 +1,5 @@
-//! A proxy on this machine, through which one reader or publisher reaches the node, on which faults happen, and
-//! which counts what crosses it. `tidings verify` sets its condition by a storm, and the lab by buttons.
+//! A proxy on this machine, through which one reader or publisher reaches the node, or a node its broker, on which
+//! faults happen, and which counts what crosses it. `tidings verify` sets its condition by a storm, and the lab by buttons.
 //!
 //! ```text
 //! reader ─► Path ─► Connection ─► node        condition: what is the matter now
@@ -36,7 +36,7 @@ use connection::Connection;
 /// Connections of a path at once; more wait. Frozen ones count until their client leaves.
 const CONNECTIONS_MAX: usize = 64;
 
-/// One way to the node. Its connections end when this is dropped.
+/// One way to the node, or to a broker's server. Its connections end when this is dropped.
 #[derive(Debug)]
 pub struct Path {
     address: SocketAddr,

@@ -20,6 +20,7 @@ mod lab;
 mod life;
 mod limits;
 mod node;
+mod operate;
 mod ops;
 mod presence;
 mod process;

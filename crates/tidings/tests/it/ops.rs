@@ -19,6 +19,24 @@ async fn measures_need_a_key_and_health_does_not() {
     node.get("/metrics").bearer(&token).await.problem(403, "forbidden");
 }
 
+/// A node that has never had its broker takes no traffic, not even for the time of a hiccup, and says why.
+#[tokio::test]
+async fn a_node_is_not_ready_before_its_broker_has_answered() {
+    // A port that nobody listens at.
+    let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    for kind in ["redis", "nats"] {
+        let broker = format!("broker.kind = \"{kind}\"\nbroker.url = \"{kind}://{free}\"");
+        let node = TestNode::new().set(&broker).namespace("orders", |n| n).run().await;
+        let reply = node.get("/readyz").await;
+        let detail = reply.problem(503, "broker-unavailable")["detail"].as_str().unwrap().to_owned();
+        assert!(
+            detail.contains("broker cannot be reached") || detail.contains("does not answer"),
+            "{detail}"
+        );
+        node.get("/healthz").await.ok();
+    }
+}
+
 #[tokio::test]
 async fn the_measures_of_a_disk() {
     let folder = tempfile::tempdir().unwrap();

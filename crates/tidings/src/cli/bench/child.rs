@@ -24,14 +24,20 @@ pub struct Child {
 impl Child {
     /// A node: `tidings serve --dev` of this very binary, in a folder of its own.
     pub fn tidings() -> anyhow::Result<Self> {
-        Self::start(&["serve", "--dev"], &[])
+        Self::start(&["serve", "--dev"], &[], "memory")
     }
 
     /// A node with this configuration, and the files that it names beside it.
     pub fn configured(configuration: &str, files: &[(&str, Vec<u8>)]) -> anyhow::Result<Self> {
         let mut files = files.to_vec();
         files.push(("tidings.toml", configuration.into()));
-        Self::start(&["serve", "--config", "tidings.toml"], &files)
+        Self::start(&["serve", "--config", "tidings.toml"], &files, "memory")
+    }
+
+    /// A node with this configuration, on a broker that several share: `redis` or `nats`.
+    pub fn clustered(configuration: &str, broker: &str) -> anyhow::Result<Self> {
+        let files = [("tidings.toml", configuration.into())];
+        Self::start(&["serve", "--config", "tidings.toml"], &files, broker)
     }
 
     /// The bare loop, writing frames of so many bytes.
@@ -41,7 +47,7 @@ impl Child {
         if merge {
             args.push("--merge");
         }
-        Self::start(&args, &[])
+        Self::start(&args, &[], "memory")
     }
 
     /// Where it listens.
@@ -54,7 +60,7 @@ impl Child {
         self.process.id()
     }
 
-    fn start(args: &[&str], files: &[(&str, Vec<u8>)]) -> anyhow::Result<Self> {
+    fn start(args: &[&str], files: &[(&str, Vec<u8>)], broker: &str) -> anyhow::Result<Self> {
         static STARTED: AtomicU32 = AtomicU32::new(0);
         let number = STARTED.fetch_add(1, Ordering::Relaxed);
         let folder = std::env::temp_dir().join(format!("tidings-bench-{}-{number}", std::process::id()));
@@ -68,8 +74,8 @@ impl Child {
             .args(args)
             .args(["--listen", &address.to_string()])
             .current_dir(&folder)
-            // What is measured are deliveries, and not the disk.
-            .env("TIDINGS_BROKER__KIND", "memory")
+            // Where nothing else is said, what is measured are deliveries, and not the disk.
+            .env("TIDINGS_BROKER__KIND", broker)
             .stdin(Stdio::null())
             .stdout(log.try_clone()?)
             .stderr(log)
@@ -81,7 +87,7 @@ impl Child {
 
     fn wait_until_alive(&mut self, args: &[&str]) -> anyhow::Result<()> {
         let deadline = clock::now() + START_MAX;
-        while !is_alive(self.address) {
+        while !says(self.address, "/healthz") {
             let ended = self.process.try_wait()?;
             if ended.is_some() || clock::now() > deadline {
                 let log = fs::read_to_string(self.folder.join("log")).unwrap_or_default();
@@ -118,11 +124,12 @@ fn free_address() -> anyhow::Result<SocketAddr> {
     Ok(TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?.local_addr()?)
 }
 
-fn is_alive(address: SocketAddr) -> bool {
+/// Whether a node answers this with a 200.
+pub fn says(address: SocketAddr, target: &str) -> bool {
     let ask = || -> std::io::Result<bool> {
         let mut socket = TcpStream::connect(address)?;
         socket.set_read_timeout(Some(Duration::from_secs(1)))?;
-        socket.write_all(format!("GET /healthz HTTP/1.1\r\nHost: {address}\r\n\r\n").as_bytes())?;
+        socket.write_all(format!("GET {target} HTTP/1.1\r\nHost: {address}\r\n\r\n").as_bytes())?;
         let mut answer = [0; 12];
         socket.read_exact(&mut answer)?;
         // With TLS it says in plain HTTP that it wants TLS.

@@ -9,6 +9,7 @@ mod attacks;
 mod certificate;
 mod child;
 mod clock;
+mod cluster;
 mod compare;
 mod flags;
 mod floor;
@@ -47,6 +48,8 @@ use flags::{Flags, FloorKind};
     tidings bench fanout --paced 50 --url http://127.0.0.1:8080\n  \
     tidings bench many-channels --pairs 5      1,000 channels with one subscriber each\n  \
     tidings bench memory                       10,000 idle subscribers of each kind\n  \
+    tidings bench cluster --broker redis       five nodes, 80,000 connections, and latency across nodes
+  \
     tidings bench attacks                      what attacks do to 1,000 clients beside them\n\n\
     docs/benchmarks.md says what each measures and how to read it.")]
 pub struct Args {
@@ -69,6 +72,11 @@ enum Command {
     ManyChannels(ManyChannels),
     /// Resident memory of idle subscribers.
     Memory(memory::Args),
+    /// Several nodes on one broker: memory, a broadcast to all, and latency from node to node.
+    Cluster(cluster::Args),
+    /// The readers of one node of a cluster: a process of their own, for its files.
+    #[command(hide = true)]
+    Crowd(cluster::CrowdArgs),
     /// What attacks do to the clients beside them.
     Attacks(attacks::Args),
     /// The bare epoll loop that the others compare with.
@@ -107,6 +115,8 @@ pub fn run(args: Args) -> anyhow::Result<()> {
         Command::Fanout(fanout) => compare::run(fanout.scenario(), &fanout.flags),
         Command::ManyChannels(many) => compare::run(many.scenario(), &many.flags),
         Command::Memory(args) => memory::run(&args),
+        Command::Cluster(args) => cluster::run(&args),
+        Command::Crowd(args) => cluster::crowd(&args),
         Command::Attacks(args) => attacks::run(&args),
         Command::Floor(args) => floor::run(&args),
     }

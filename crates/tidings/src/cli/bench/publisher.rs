@@ -155,7 +155,7 @@ fn lost(reason: &str) -> anyhow::Error {
 }
 
 /// Whether a response is complete, by its length or by its last chunk.
-fn is_whole(answer: &[u8]) -> bool {
+pub fn is_whole(answer: &[u8]) -> bool {
     let Some(head) = answer.windows(4).position(|end| end == b"\r\n\r\n") else { return false };
     let Ok(text) = std::str::from_utf8(&answer[..head]) else { return true };
     let length = text.lines().filter_map(|line| line.split_once(':')).find_map(|(name, value)| {

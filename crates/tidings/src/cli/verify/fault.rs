@@ -31,11 +31,15 @@ pub enum Fault {
     BrokerStall,
     /// `kill -9` of that server, and a new start (own server alone)
     BrokerRestart,
+    /// The connections of one node to that server end (own server alone)
+    LinkCut,
+    /// One node and that server are cut off from each other for 20 s, and no RST comes (own server alone)
+    BlackHole,
 }
 
 impl Fault {
     /// Every kind.
-    pub const ALL: [Self; 11] = [
+    pub const ALL: [Self; 13] = [
         Self::Cut,
         Self::Freeze,
         Self::Delay,
@@ -47,6 +51,8 @@ impl Fault {
         Self::Stall,
         Self::BrokerStall,
         Self::BrokerRestart,
+        Self::LinkCut,
+        Self::BlackHole,
     ];
 
     /// Whether it is the node that it happens to, and not what lies between.
@@ -59,9 +65,14 @@ impl Fault {
         matches!(self, Self::BrokerStall | Self::BrokerRestart)
     }
 
+    /// Whether it is the way from one node to that server that it happens to.
+    pub fn is_of_link(self) -> bool {
+        matches!(self, Self::LinkCut | Self::BlackHole)
+    }
+
     /// Whether it happens to what a run starts itself, and not to what lies between.
     pub fn is_own(self) -> bool {
-        self.is_of_node() || self.is_of_broker()
+        self.is_of_node() || self.is_of_broker() || self.is_of_link()
     }
 
     /// Whether it means anything to what reads over this transport; `None` is a publisher.
@@ -86,6 +97,8 @@ impl Fault {
             Self::Stall => "stall",
             Self::BrokerStall => "broker-stall",
             Self::BrokerRestart => "broker-restart",
+            Self::LinkCut => "link-cut",
+            Self::BlackHole => "black-hole",
         }
     }
 }

@@ -15,10 +15,10 @@ use tokio::net::TcpStream;
 use tokio::time::{Instant, sleep, timeout};
 use url::Url;
 
-use super::server::Server;
-use super::{nats, redis};
 use crate::cli::Failure;
+use crate::cli::server::{Fsync, Server, nats, redis};
 use crate::client::{Endpoint, generated_id};
+use crate::proxy::{Path as Link, Upstream};
 
 /// A node that does not answer so long after its start will not.
 const START_MAX: Duration = Duration::from_secs(20);
@@ -68,6 +68,9 @@ pub struct Node {
     key: String,
     /// What keeps the messages, where that is started for the run as well.
     server: Option<Server>,
+    /// Its way to that server, and how it calls it.
+    link: Option<Link>,
+    broker_url: Option<String>,
     /// Whether the folder goes with it: the others of a run have that of the first.
     owns_folder: bool,
 }
@@ -90,8 +93,9 @@ impl Node {
     /// What a node itself says, if it does not start.
     pub async fn all(kept: &Kept) -> anyhow::Result<Vec<Self>> {
         let mut nodes = vec![Self::new(kept).await?];
+        let server = nodes[0].server.as_ref().map(Server::address);
         while nodes.len() < kept.nodes {
-            let another = nodes[0].another().await?;
+            let another = nodes[0].another(kept.broker, server).await?;
             nodes.push(another);
         }
         Ok(nodes)
@@ -103,18 +107,38 @@ impl Node {
         DirBuilder::new().mode(0o700).create(&folder)?;
         let address = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?.local_addr()?;
         let key = format!("sk_verify_{id}");
-        let mut node = Self { process: None, address, folder, key, server: None, owns_folder: true };
+        let mut node = Self::at(address, folder, key);
+        node.owns_folder = true;
         let broker = node.start_broker(kept, &id).await?;
+        node.connect(kept.broker, node.server.as_ref().map(Server::address)).await?;
         fs::write(node.folder.join("tidings.toml"), node.configuration(&broker))?;
         node.start().await?;
         Ok(node)
     }
 
+    /// One that does not run yet.
+    fn at(address: SocketAddr, folder: PathBuf, key: String) -> Self {
+        let (server, link, broker_url) = (None, None, None);
+        Self { process: None, address, folder, key, server, link, broker_url, owns_folder: false }
+    }
+
+    /// Gives it a way of its own to the server that was started for the run.
+    async fn connect(&mut self, broker: Broker, server: Option<SocketAddr>) -> anyhow::Result<()> {
+        let Some(server) = server else { return Ok(()) };
+        let there = Endpoint::new(Url::parse(&format!("http://{server}"))?, None)?;
+        let link = Link::open(Upstream::new(vec![there]), None).await?;
+        let scheme = if broker == Broker::Nats { "nats" } else { "redis" };
+        self.broker_url = Some(format!("{scheme}://{}", link.address()));
+        self.link = Some(link);
+        Ok(())
+    }
+
     /// Starts another one, which is configured alike.
-    async fn another(&self) -> anyhow::Result<Self> {
+    async fn another(&self, broker: Broker, server: Option<SocketAddr>) -> anyhow::Result<Self> {
         let address = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?.local_addr()?;
         let (folder, key) = (self.folder.clone(), self.key.clone());
-        let mut node = Self { process: None, address, folder, key, server: None, owns_folder: false };
+        let mut node = Self::at(address, folder, key);
+        node.connect(broker, server).await?;
         node.start().await?;
         Ok(node)
     }
@@ -127,7 +151,9 @@ impl Node {
             Broker::Redis => {
                 let url = match &kept.redis {
                     Some(url) => url.clone(),
-                    None => format!("redis://{}", self.serve(redis::start(&self.folder).await?)),
+                    None => {
+                        format!("redis://{}", self.serve(redis::start(&self.folder, Fsync::Always).await?))
+                    }
                 };
                 let url = toml::Value::String(url);
                 format!("kind = \"redis\"\nprefix = \"verify-{id}:\"\nurl = {url}")
@@ -146,6 +172,11 @@ impl Node {
     /// The server that was started with it, for whom it then runs.
     pub fn take_server(&mut self) -> Option<Server> {
         self.server.take()
+    }
+
+    /// Its way to that server, on which faults can happen. It ends with what is given.
+    pub fn take_link(&mut self) -> Option<Link> {
+        self.link.take()
     }
 
     /// As whom a run asks it.
@@ -169,6 +200,7 @@ impl Node {
             .current_dir(&self.folder)
             // A node of its own: no variable that is meant for another may configure it.
             .env_clear()
+            .envs(self.broker_url.as_ref().map(|url| ("TIDINGS_BROKER__URL", url)))
             .stdin(Stdio::null())
             .stdout(log.try_clone()?)
             .stderr(log)

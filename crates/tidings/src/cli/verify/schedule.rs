@@ -12,7 +12,7 @@ use crate::client::Transport;
 pub struct Act {
     /// Since the storm began.
     pub at: Duration,
-    /// The path that it happens to; `None` for the node.
+    /// The path that it happens to; `None` for a node, the broker's server, or the link between them.
     pub path: Option<usize>,
     /// What happens.
     pub fault: Fault,
@@ -69,6 +69,14 @@ pub fn schedule(seed: u64, length: Duration, faults: &[Fault], paths: &[Option<T
         acts.push(Act { at, path: None, fault, lasts, how: rng.f64() });
         at += lasts + between(&mut rng, 3.0, 8.0);
     }
+    // Between two of these a node has time to be whole again: another one may be cut off next.
+    let mut deck = Deck::new(faults.iter().copied().filter(|fault| fault.is_of_link()).collect());
+    let mut at = between(&mut rng, 1.0, 3.0);
+    while let Some(fault) = deck.draw(&mut rng).filter(|_| at < length) {
+        let lasts = lasts(fault, &mut rng).min(length - at);
+        acts.push(Act { at, path: None, fault, lasts, how: rng.f64() });
+        at += lasts + between(&mut rng, 1.0, 4.0);
+    }
     acts.sort_by_key(|act| act.at);
     acts
 }
@@ -84,6 +92,9 @@ fn lasts(fault: Fault, rng: &mut Rng) -> Duration {
         Fault::Stall => between(rng, 0.4, 2.5),
         Fault::BrokerStall => between(rng, 2.0, 5.0),
         Fault::BrokerRestart => between(rng, 0.0, 1.0),
+        Fault::LinkCut => Duration::from_millis(300),
+        // Longer than any side waits for an answer.
+        Fault::BlackHole => Duration::from_secs(20),
     }
 }
 
@@ -136,7 +147,7 @@ mod tests {
                     assert!(acts.iter().any(found), "seed {seed}: no {fault:?} on {transport}");
                 }
             }
-            for fault in [Fault::Kill, Fault::Restart, Fault::Stall] {
+            for fault in [Fault::Kill, Fault::Restart, Fault::Stall, Fault::BrokerStall] {
                 assert!(acts.iter().any(|act| act.fault == fault && act.path.is_none()), "{seed}: {fault:?}");
             }
         }

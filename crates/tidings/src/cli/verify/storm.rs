@@ -9,7 +9,7 @@ use super::judge::{Lives, Restart};
 use super::node::Node;
 use super::reader::millis;
 use super::schedule::Act;
-use super::server::Server;
+use crate::cli::server::Server;
 use crate::proxy::{Condition, Cut, Path, Refusal};
 
 /// Makes what happens to paths happen, until all is over. All paths are good then.
@@ -35,7 +35,7 @@ fn apply(act: &Act, condition: &mut Condition) {
     // Another bit of the same number.
     let is_even_quarter = ((how * 4.0) as u32).is_multiple_of(2);
     match act.fault {
-        Fault::Cut => {
+        Fault::Cut | Fault::LinkCut => {
             condition.cut = Cut { is_reset: is_first_half, is_midway: is_even_quarter };
             condition.cuts += 1;
         }
@@ -55,7 +55,30 @@ fn apply(act: &Act, condition: &mut Condition) {
                 condition.cuts += 1;
             }
         }
+        Fault::BlackHole => {
+            condition.is_down = true;
+            // Who stands in between may have forgotten what was connected, which then is dead for good.
+            condition.freezes += u32::from(is_even_quarter);
+        }
         Fault::Kill | Fault::Restart | Fault::Stall | Fault::BrokerStall | Fault::BrokerRestart => {}
+    }
+}
+
+/// Makes what happens to the links of nodes to their broker happen, to one at a time. All are good then.
+pub async fn on_links(acts: &[Act], links: &[Path]) {
+    let begun = Instant::now();
+    for act in acts.iter().filter(|act| act.fault.is_of_link()) {
+        sleep_until(begun + act.at).await;
+        let Some(link) =
+            links.get(((act.how * links.len() as f64) as usize).min(links.len().saturating_sub(1)))
+        else {
+            return;
+        };
+        // Which link it is must not decide how it is cut.
+        let how = (act.how * 97.0).fract();
+        link.change(|condition| apply(&Act { how, ..act.clone() }, condition));
+        sleep_until(begun + act.at + act.lasts).await;
+        link.change(Condition::mend);
     }
 }
 

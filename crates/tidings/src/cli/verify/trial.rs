@@ -98,6 +98,7 @@ pub async fn run(plan: &Plan, place: Place, progress: &mut Progress) -> anyhow::
         }
     };
     let mut server = nodes.first_mut().and_then(Node::take_server);
+    let links: Vec<Path> = nodes.iter_mut().filter_map(Node::take_link).collect();
     let cast = Cast::gather(plan, endpoints, names).await?;
     let acts = cast.schedule(plan, lives.is_some(), server.is_some());
     let mut tasks = cast.start_readers(plan)?;
@@ -117,8 +118,9 @@ pub async fn run(plan: &Plan, place: Place, progress: &mut Progress) -> anyhow::
             }
         };
         let lasting = sleep(plan.duration);
-        let ((), on_nodes, on_server, ()) =
-            tokio::join!(storm::on_paths(&acts, &cast.paths), on_nodes, on_server, lasting);
+        let (on_paths, on_links) = (storm::on_paths(&acts, &cast.paths), storm::on_links(&acts, &links));
+        let ((), (), on_nodes, on_server, ()) =
+            tokio::join!(on_paths, on_links, on_nodes, on_server, lasting);
         on_nodes?;
         on_server
     };
@@ -181,7 +183,13 @@ impl Cast {
             .faults
             .iter()
             .copied()
-            .filter(|fault| if fault.is_of_broker() { has_server } else { is_own || !fault.is_of_node() })
+            .filter(|fault| {
+                if fault.is_of_broker() || fault.is_of_link() {
+                    has_server
+                } else {
+                    is_own || !fault.is_of_node()
+                }
+            })
             .collect();
         let readers = self.readers.iter().map(|reader| Some(reader.view().transport));
         let paths: Vec<_> = readers.chain(self.names.iter().map(|_| None)).collect();

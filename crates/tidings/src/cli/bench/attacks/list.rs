@@ -46,6 +46,7 @@ attacks! {
     "unread-streams", On::Plain, readers::unread_streams, "500 SSE readers of 100 KB a second that never read";
     "unread-sockets", On::Plain, readers::unread_sockets, "500 WebSockets on the same that never read";
     "pipeline", On::Plain, sockets::pipeline, "500 sockets of 200 requests a second for 100 KB each, no answer read";
+    "reconnect-storm", On::Plain, readers::reconnect_storm, "5,000 readers who were cut off come back at once with their cursors";
     "connect-storm", On::Plain, sockets::connect_storm, "2,000 connections a second, closed at once";
     "huge-heads", On::Plain, heads::huge, "300 a second: heads of 1 MiB, 1,000 headers, targets of 100 KB";
     "header-injection", On::Plain, heads::injection, "500 a second: CR, LF and NUL in each value that may come back";

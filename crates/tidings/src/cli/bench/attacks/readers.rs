@@ -77,3 +77,73 @@ pub async fn publish(arena: &Arena, channel: &str, length: usize) {
         arena.broken(format!("a good publish was refused: {got:?}"));
     }
 }
+
+/// Readers who were cut off together and come back together, half as event streams and half as WebSockets: each
+/// with its cursor, for one message that it missed. Who is told to come back later does so when it was told.
+pub async fn reconnect_storm(arena: Arena) {
+    let cursor = newest(&arena, "open:storm").await;
+    publish(&arena, "open:storm", MISSED.len()).await;
+    let path = format!("/v1/channels/open:storm?after={}", cursor.unwrap_or_default());
+    // No client waits for another one.
+    arena
+        .crowd(50_000, 5_000, |arena, number| {
+            let path = path.clone();
+            async move {
+                let request = match number % 2 {
+                    0 => get(&path, "Accept: text/event-stream\r\n"),
+                    // Without compression, so that the message can be found in the bytes.
+                    _ => upgrade(&path, "").replace("Sec-WebSocket-Extensions: permessage-deflate\r\n", ""),
+                };
+                let mut told = 0;
+                loop {
+                    let mut socket = arena.connect_bare().await?;
+                    socket.write_all(request.as_bytes()).await?;
+                    match missed(&mut socket).await? {
+                        Some(retry) => {
+                            told += 1;
+                            tokio::time::sleep(retry).await;
+                        }
+                        None => {
+                            arena.add("back, with what was missed", 1);
+                            arena.add("told to come back later", told);
+                            arena.nearly_over(LAST_LOOK).await;
+                            let alive = is_alive(&mut socket, LAST_LOOK / 2).await;
+                            return Ok(if alive { "served to the end" } else { "cut off again" }.into());
+                        }
+                    }
+                }
+            }
+        })
+        .await;
+}
+
+/// What [`publish`] publishes.
+const MISSED: &str = "xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx";
+/// Where nothing is said of when to come back.
+const RETRY: Duration = Duration::from_secs(1);
+
+/// Reads until the missed message has come. Where the connection ends before, when to come back.
+async fn missed(socket: &mut tokio::net::TcpStream) -> io::Result<Option<Duration>> {
+    let mut seen = Vec::new();
+    loop {
+        let text = String::from_utf8_lossy(&seen).into_owned();
+        if text.contains(MISSED) {
+            return Ok(None);
+        }
+        if seen.len() > LARGE || socket.read_buf(&mut seen).await? == 0 {
+            let retry =
+                text.split("retry: ").nth(1).and_then(|rest| rest.lines().next()?.trim().parse().ok());
+            return Ok(Some(retry.map_or(RETRY, Duration::from_millis)));
+        }
+    }
+}
+
+/// The cursor of a channel's end.
+async fn newest(arena: &Arena, channel: &str) -> Option<String> {
+    let mut wire = arena.connect().await.ok()?;
+    let target = format!("/v1/channels/{channel}?after=latest");
+    wire.write_all(get(&target, "").as_bytes()).await.ok()?;
+    let answer = super::wire::raw_answer(&mut wire).await.ok()?;
+    let text = String::from_utf8_lossy(&answer).into_owned();
+    Some(text.split_once("\"cursor\":\"")?.1.split('"').next()?.to_owned())
+}

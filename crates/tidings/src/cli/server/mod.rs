@@ -1,4 +1,7 @@
-//! A broker's server that a run starts for its nodes, and what happens to it.
+//! A broker's server that a command starts for its nodes, and what happens to it.
+
+pub mod nats;
+pub mod redis;
 
 use std::fmt;
 use std::io;
@@ -18,6 +21,15 @@ pub struct Server {
     address: SocketAddr,
     spawn: Box<dyn Fn() -> io::Result<Child> + Send>,
     process: Child,
+}
+
+/// What a server of Redis writes down before it answers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Fsync {
+    /// Each change, on the disk.
+    Always,
+    /// Nothing: it keeps all in memory.
+    Never,
 }
 
 /// One that does not listen so long after its start will not.
@@ -52,6 +64,11 @@ impl Server {
     /// Where it listens.
     pub fn address(&self) -> SocketAddr {
         self.address
+    }
+
+    /// Its process.
+    pub fn pid(&self) -> u32 {
+        self.process.id()
     }
 
     /// Lets it stand still for some time.

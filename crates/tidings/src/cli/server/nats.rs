@@ -1,11 +1,11 @@
-//! The NATS server that a run starts for its nodes.
+//! The NATS server that a command starts for its nodes.
 
 use std::fs::{self, File};
 use std::net::{Ipv4Addr, TcpListener};
 use std::path::Path;
 use std::process::{Command, Stdio};
 
-use super::server::Server;
+use super::Server;
 
 /// Starts a program at a free port, with its store in a folder.
 ///
