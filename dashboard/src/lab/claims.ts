@@ -70,7 +70,7 @@ function oneConnection(sse: Lane | undefined): Claim {
   return {
     id: 'one',
     claim,
-    measured: `${sse.held} held for ${messages} messages${sse.held === 2 ? ' (the browser keeps the one that it first asked on)' : ''}; ${opened} opened and ${requests} requests in all.${reconnected}`,
+    measured: `${sse.held} held for ${messages} messages${sse.held === 2 ? ' (the browser keeps the one that it first asked on)' : ''}; ${opened} opened and ${requests} ${requests === 1 ? 'request' : 'requests'} in all.${reconnected}`,
     verdict: sse.held <= 2 ? 'holds' : 'partly',
   };
 }

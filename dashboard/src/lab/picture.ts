@@ -11,14 +11,14 @@ const WIDTH = 1200;
 const PAD = 48;
 const SCALE = 2;
 const ROW = 30;
-const PLOT = 250;
+const PLOT = 230;
 
 export async function picture(lab: Lab, plot: HTMLCanvasElement | undefined): Promise<Blob> {
   const style = getComputedStyle(document.documentElement);
   const color = (name: string) => style.getPropertyValue(name).trim();
   const said = claims(lab);
   const canvas = document.createElement('canvas');
-  const height = 190 + PLOT + ROW * (lab.lanes.length + 2) + said.length * 52 + 90;
+  const height = 190 + PLOT + ROW * (lab.lanes.length + 2) + said.length * 52 + 40;
   canvas.width = WIDTH * SCALE;
   canvas.height = height * SCALE;
   const pen = canvas.getContext('2d');
@@ -50,7 +50,7 @@ export async function picture(lab: Lab, plot: HTMLCanvasElement | undefined): Pr
     const wide = WIDTH - 2 * PAD;
     pen.drawImage(plot, PAD, y, wide, Math.min(PLOT, (plot.height / plot.width) * wide));
   }
-  y += PLOT + 40;
+  y += PLOT + 10;
   y = lanes(lab, y, text, rule, color, pen);
   y += 34;
   for (const { claim, measured, verdict } of said) {
