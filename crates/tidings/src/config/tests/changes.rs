@@ -58,5 +58,5 @@ fn what_needs_a_restart_says_so() {
         assert!(page.contains(&format!("`TIDINGS_{key}` · needs a restart\n")), "{key}");
     }
     // With all those of [broker].
-    assert_eq!(page.matches(" · needs a restart\n").count(), 17);
+    assert_eq!(page.matches(" · needs a restart\n").count(), 21);
 }

@@ -274,9 +274,9 @@ fn kafka_servers_are_named_and_a_password_is_never_printed() {
     assert_eq!((broker.kind, broker.replicas, broker.partitions), (BrokerKind::Kafka, Some(3), Some(6)));
     assert!(!format!("{broker:?}").contains("hunter2"));
     for (more, words) in [
-        ("user = \"u\"", "`password` in [broker] is missing"),
-        ("password = \"hunter2\"", "`user` in [broker] is missing"),
-        ("sasl = \"plain\"", "`user` in [broker] is missing"),
+        ("user = \"u\"", "is missing, and there is a user"),
+        ("password = \"hunter2\"", "is missing, and there is a password"),
+        ("sasl = \"plain\"", "is missing, and sasl is how"),
         ("prefix = \"a.b\"", "letters and digits"),
         ("replicas = 0", "is not 1 to 16"),
         ("partitions = 0", "is not 1 to 1000"),
