@@ -95,10 +95,10 @@ async fn what_nodes_say_is_a_channel_of_those_who_administer() {
     assert!((24..=28).contains(&page.messages.len()), "{}", page.messages.len());
     assert_eq!(page.messages[0].event.as_deref(), Some("node"));
     let token = one.open(&of_user("a", &["*"], &["*"])).unwrap();
-    assert_eq!(token.may_read(&[nodes.clone()]).unwrap_err().code, Code::Forbidden);
+    assert_eq!(token.may_read(std::slice::from_ref(&nodes)).unwrap_err().code, Code::Forbidden);
     assert_eq!(token.writer(&nodes).err().unwrap().code, Code::Forbidden);
     let stranger = one.open(&Credentials::None).unwrap();
-    assert_eq!(stranger.may_read(&[nodes.clone()]).unwrap_err().code, Code::NoCredentials);
+    assert_eq!(stranger.may_read(std::slice::from_ref(&nodes)).unwrap_err().code, Code::NoCredentials);
     assert_eq!(one.backend().writer(&nodes).err().unwrap().code, Code::Forbidden);
     assert_eq!(one.backend().delete(&nodes).await.unwrap_err().code, Code::Forbidden);
     let other = one.backend().may_read(&[channel("@tidings:other")]);

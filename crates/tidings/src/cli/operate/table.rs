@@ -3,7 +3,8 @@
 /// Rows under a head, each column as wide as its widest word. Control characters do not reach the terminal.
 pub(super) fn table(head: &[&str], rows: &[Vec<String>]) -> String {
     let all = || {
-        std::iter::once(head.iter().map(|word| (*word).to_owned()).collect()).chain(rows.iter().map(clean))
+        std::iter::once(head.iter().map(|word| (*word).to_owned()).collect())
+            .chain(rows.iter().map(|row| clean(row)))
     };
     let widths: Vec<usize> = (0..head.len())
         .map(|at| all().filter_map(|row| row.get(at).map(|word| word.chars().count())).max().unwrap_or(0))
@@ -17,7 +18,7 @@ pub(super) fn table(head: &[&str], rows: &[Vec<String>]) -> String {
     text
 }
 
-fn clean(row: &Vec<String>) -> Vec<String> {
+fn clean(row: &[String]) -> Vec<String> {
     row.iter().map(|word| word.chars().map(|c| if c.is_control() { '?' } else { c }).collect()).collect()
 }
 
