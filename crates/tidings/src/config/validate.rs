@@ -196,9 +196,6 @@ fn kafka(broker: &BrokerConfig) -> Result<(), Found> {
     if broker.replicas.is_some_and(|replicas| !(1..=16).contains(&replicas)) {
         return Err(found(&["broker", "replicas"], "is not 1 to 16", "with one Kafka server it is 1"));
     }
-    if broker.partitions.is_some_and(|partitions| !(1..=1_000).contains(&partitions)) {
-        return Err(found(&["broker", "partitions"], "is not 1 to 1000", "leave it out for 12"));
-    }
     if broker.tls == Some(false) && broker.ca.is_some() {
         return Err(found(&["broker", "tls"], "is false, and there is a ca", "take one of them out"));
     }

@@ -279,7 +279,7 @@ fn kafka_servers_are_named_and_a_password_is_never_printed() {
         ("sasl = \"plain\"", "is missing, and sasl is how"),
         ("prefix = \"a.b\"", "letters and digits"),
         ("replicas = 0", "is not 1 to 16"),
-        ("partitions = 0", "is not 1 to 1000"),
+        ("partitions = 0", "is 0, which is less than 1"),
         ("tls = false\nca = \"x\"", "there is a ca"),
         ("url = \"nats://h\"", "is for kind"),
         ("credentials = \"x\"", "is for kind"),
