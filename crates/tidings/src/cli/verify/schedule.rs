@@ -147,7 +147,7 @@ mod tests {
                     assert!(acts.iter().any(found), "seed {seed}: no {fault:?} on {transport}");
                 }
             }
-            for fault in [Fault::Kill, Fault::Restart, Fault::Stall, Fault::BrokerStall] {
+            for fault in [Fault::Kill, Fault::Restart, Fault::Stall] {
                 assert!(acts.iter().any(|act| act.fault == fault && act.path.is_none()), "{seed}: {fault:?}");
             }
         }
