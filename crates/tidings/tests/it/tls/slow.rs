@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
-use tokio::time::{Instant, sleep};
+use tokio::time::{Instant, sleep, sleep_until};
 use tokio_rustls::client::TlsStream;
 
 use super::{Many, Secure};
@@ -16,6 +16,8 @@ const ORDERS: &str = "/v1/channels/orders:1";
 /// More than all buffers on the way take.
 const MESSAGES: usize = 24;
 const BYTES: usize = 900_000;
+/// At which a slow reader takes them.
+const BYTES_EACH_SECOND: f64 = 4.5e6;
 
 async fn node(max_lag: &str) -> Secure {
     let plan = TestNode::new().set(&format!("max_lag = \"{max_lag}\"\nheartbeat = \"1m\""));
@@ -64,15 +66,18 @@ async fn a_reader_of_tls_that_is_slow_stays_and_loses_nothing() {
     let many = secure.many().await;
     let mut stream = begun(&secure, event_stream()).await;
     secure.reading(1).await;
-    fill(&many).await;
     let (began, mut read) = (Instant::now(), 0);
     let mut chunk = vec![0; 64 * 1024];
-    while read < MESSAGES * BYTES {
-        let count = soon("bytes", stream.read(&mut chunk)).await.unwrap();
-        assert!(count > 0, "it was cut after {read} bytes");
-        read += count;
-        sleep(Duration::from_millis(20)).await;
-    }
+    // It reads while they are published, which takes a busy machine longer than `max_lag`.
+    let reading = async {
+        while read < MESSAGES * BYTES {
+            let count = soon("bytes", stream.read(&mut chunk)).await.unwrap();
+            assert!(count > 0, "it was cut after {read} bytes");
+            read += count;
+            sleep_until(began + Duration::from_secs_f64(read as f64 / BYTES_EACH_SECOND)).await;
+        }
+    };
+    tokio::join!(fill(&many), reading);
     assert!(began.elapsed() > Duration::from_secs(4), "not slow: {:?}", began.elapsed());
 }
 
