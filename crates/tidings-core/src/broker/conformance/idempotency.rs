@@ -1,12 +1,12 @@
 //! A key is stored once, within its window.
 
-use std::time::Duration;
-
+use super::pace::{Lasting, Late, paced, wait};
 use super::subject::{PLAIN, Suite, of_stream, once, refs};
 use crate::log::{Once, Rules, Start};
 
-/// Short enough to wait for it.
-const SHORT: Rules = Rules { dedupe_ms: 1_000, ..PLAIN };
+fn windowed(dedupe_ms: u64) -> Rules {
+    Rules { dedupe_ms, ..PLAIN }
+}
 
 pub(super) async fn a_key_is_stored_once(suite: &Suite) {
     let subject = suite.plain("once");
@@ -38,15 +38,21 @@ pub(super) async fn a_key_twice_in_one_append_is_stored_once(suite: &Suite) {
     assert_eq!(subject.all().await, ["1", "2", "4"]);
 }
 
-pub(super) async fn a_key_is_forgotten_after_its_window(suite: &Suite) {
-    let subject = suite.subject("short", "window", SHORT);
+paced!(a_key_is_forgotten_after_its_window: forgotten);
+
+async fn forgotten(suite: &Suite, window_ms: u64) -> Result<(), Late> {
+    let subject = suite.subject(&format!("window-{window_ms}"), "window", windowed(window_ms));
+    let lasts = Lasting::from_now(window_ms);
     assert!(!subject.append_drafts(vec![once("k", "1")]).await[0].duplicate);
-    tokio::time::sleep(Duration::from_millis(300)).await;
+    wait(window_ms, 30).await;
     // A duplicate does not renew its key: the window is counted from storing.
-    assert!(subject.append_drafts(vec![once("k", "2")]).await[0].duplicate);
-    tokio::time::sleep(Duration::from_millis(900)).await;
+    let again = subject.append_drafts(vec![once("k", "2")]).await;
+    lasts.still()?;
+    assert!(again[0].duplicate);
+    wait(window_ms, 90).await;
     assert!(!subject.append_drafts(vec![once("k", "3")]).await[0].duplicate);
     assert_eq!(subject.all().await, ["1", "3"]);
+    Ok(())
 }
 
 pub(super) async fn a_stream_can_be_sent_again_whole(suite: &Suite) {
@@ -95,18 +101,27 @@ pub(super) async fn the_key_of_a_stream_is_no_id(suite: &Suite) {
     assert_eq!(subject.all().await, expected);
 }
 
-pub(super) async fn each_message_renews_its_stream(suite: &Suite) {
-    let subject = suite.subject("short", "renewed", SHORT);
+paced!(each_message_renews_its_stream: renewed);
+
+async fn renewed(suite: &Suite, window_ms: u64) -> Result<(), Late> {
+    let subject = suite.subject(&format!("window-{window_ms}"), "renewed", windowed(window_ms));
+    let mut last: Option<Lasting> = None;
     for index in 0..4 {
-        assert!(!subject.append_drafts(vec![of_stream("s", index)]).await[0].duplicate);
-        tokio::time::sleep(Duration::from_millis(400)).await;
+        let before = last.replace(Lasting::from_now(window_ms));
+        let appended = subject.append_drafts(vec![of_stream("s", index)]).await;
+        before.map_or(Ok(()), Lasting::still)?;
+        assert!(!appended[0].duplicate);
+        wait(window_ms, 40).await;
     }
-    // 1.6 s after the first, 0.4 s after the last.
+    // 1.6 windows after the first, 0.4 after the last.
     for index in 0..4 {
-        assert!(subject.append_drafts(vec![of_stream("s", index)]).await[0].duplicate, "message {index}");
+        let again = subject.append_drafts(vec![of_stream("s", index)]).await;
+        last.map_or(Ok(()), Lasting::still)?;
+        assert!(again[0].duplicate, "message {index}");
     }
-    tokio::time::sleep(Duration::from_millis(900)).await;
+    wait(window_ms, 90).await;
     assert!(!subject.append_drafts(vec![of_stream("s", 0)]).await[0].duplicate);
+    Ok(())
 }
 
 pub(super) async fn a_key_sent_twice_at_once_is_stored_once(suite: &Suite) {

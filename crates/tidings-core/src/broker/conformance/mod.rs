@@ -14,6 +14,7 @@ mod follow;
 mod idempotency;
 mod life;
 mod order;
+mod pace;
 mod retention;
 mod subject;
 mod terms;

@@ -1,15 +1,19 @@
 //! What is kept, and the gap that stands for what is not.
 
-use std::time::Duration;
+use futures_util::future::join4;
 
+use super::pace::{Lasting, Late, paced, wait};
 use super::subject::{PAGE, PLAIN, Suite, TAIL, assert_missed, draft, keyed, numbered, refs, texts};
 use crate::log::{Position, Retain, Rules, Start, Why};
 
 const FIVE: Rules = Rules { retain: Retain { messages: 5, age_ms: 3_600_000 }, ..PLAIN };
-const SECOND: Rules = Rules { retain: Retain { messages: 1_000, age_ms: 1_000 }, ..PLAIN };
 const COMPACT: Rules = Rules { compact: true, ..PLAIN };
 const FIVE_COMPACT: Rules = Rules { compact: true, ..FIVE };
 const FIVE_TAIL: Rules = Rules { retain: Retain { messages: 5, age_ms: 3_600_000 }, ..TAIL };
+
+fn aged(age_ms: u64) -> Rules {
+    Rules { retain: Retain { messages: 1_000, age_ms }, ..PLAIN }
+}
 
 pub(super) async fn the_oldest_go_beyond_the_count(suite: &Suite) {
     let subject = suite.subject("five", "count", FIVE);
@@ -37,36 +41,58 @@ pub(super) async fn the_oldest_go_beyond_the_count(suite: &Suite) {
     }
 }
 
-pub(super) async fn the_oldest_go_beyond_the_age(suite: &Suite) {
-    let subject = suite.subject("second", "age", SECOND);
+paced!(the_oldest_go_beyond_the_age: ages);
+
+async fn ages(suite: &Suite, age_ms: u64) -> Result<(), Late> {
+    let subject = suite.subject(&format!("age-{age_ms}"), "age", aged(age_ms));
+    subject.find(Start::Latest).await; // what must be made for a namespace is
+    let old_last = Lasting::from_now(age_ms);
     let old = subject.append(&["a", "b", "c"]).await;
-    tokio::time::sleep(Duration::from_millis(700)).await;
+    wait(age_ms, 70).await;
+    let young_last = Lasting::from_now(age_ms);
     let young = subject.append(&["d", "e"]).await;
-    assert_eq!(subject.all().await.len(), 5);
-    tokio::time::sleep(Duration::from_millis(500)).await;
-    assert_eq!(subject.all().await, ["d", "e"]);
-    let (gap, messages) = subject.from(Start::After(old[0])).await;
+    let all = subject.look(Start::Earliest).await;
+    old_last.still()?;
+    assert_eq!(all.texts(), ["a", "b", "c", "d", "e"]);
+    wait(age_ms, 50).await;
+    let (all, after_first, after_old, after_young) = join4(
+        subject.look(Start::Earliest),
+        subject.look(Start::After(old[0])),
+        subject.look(Start::After(old[2])),
+        subject.look(Start::After(young[0])),
+    )
+    .await;
+    young_last.still()?;
+    assert_eq!(all.texts(), ["d", "e"]);
+    let (gap, messages) = after_first.whole();
     let gap = gap.expect("b and c are gone");
     assert_eq!(gap.why, Why::Expired);
     assert_missed(&gap, 2);
     assert_eq!(texts(&messages), ["d", "e"]);
-    assert_eq!(subject.texts(Start::After(old[2])).await, ["d", "e"], "a reader at the edge lacks nothing");
-    assert_eq!(subject.texts(Start::After(young[0])).await, ["e"]);
+    assert_eq!(after_old.texts(), ["d", "e"], "a reader at the edge lacks nothing");
+    assert_eq!(after_young.texts(), ["e"]);
+    Ok(())
 }
 
-pub(super) async fn an_expired_log_keeps_its_end(suite: &Suite) {
-    let subject = suite.subject("second", "all-gone", SECOND);
+paced!(an_expired_log_keeps_its_end: expired);
+
+async fn expired(suite: &Suite, age_ms: u64) -> Result<(), Late> {
+    let subject = suite.subject(&format!("age-{age_ms}"), "all-gone", aged(age_ms));
     let positions = subject.append(&["a", "b"]).await;
-    tokio::time::sleep(Duration::from_millis(1_300)).await;
+    wait(age_ms, 130).await;
     assert_eq!(subject.all().await, [""; 0]);
     let found = subject.find(Start::After(positions[1])).await;
     assert_eq!((found.gap, found.at, found.end), (None, positions[1], positions[1]));
     let gap = subject.find(Start::After(positions[0])).await.gap.expect("b is gone");
     assert_eq!((gap.why, gap.until), (Why::Expired, positions[1]));
     assert_missed(&gap, 1);
+    let lasts = Lasting::from_now(age_ms);
     let next = subject.append(&["c"]).await;
     assert_eq!(next[0].epoch, positions[0].epoch, "an idle channel is no new epoch");
-    assert_eq!(subject.texts(Start::After(positions[1])).await, ["c"]);
+    let seen = subject.look(Start::After(positions[1])).await;
+    lasts.still()?;
+    assert_eq!(seen.texts(), ["c"]);
+    Ok(())
 }
 
 pub(super) async fn compaction_keeps_the_newest_of_each_key(suite: &Suite) {

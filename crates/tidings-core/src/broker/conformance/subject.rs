@@ -26,6 +26,15 @@ pub(super) struct Subject {
     pub(super) rules: Rules,
 }
 
+/// What a reader saw, from a start to the end.
+#[derive(Debug)]
+pub(super) struct Seen {
+    gap: Option<Gap>,
+    /// A gap that came after another one, or after messages.
+    inside: Option<Gap>,
+    messages: Vec<Arc<Message>>,
+}
+
 /// The rules of an ordinary at-least-once channel.
 pub(super) const PLAIN: Rules = Rules {
     retain: Retain { messages: 100_000, age_ms: 3_600_000 },
@@ -92,33 +101,52 @@ impl Subject {
         self.broker.follow(&self.channel, &self.rules).await.unwrap()
     }
 
-    /// Everything from a start on, and the first gap before it, page by page.
+    /// Everything from a start on, and the gap before it, page by page.
     pub(super) async fn from(&self, start: Start) -> (Option<Gap>, Vec<Arc<Message>>) {
+        self.look(start).await.whole()
+    }
+
+    /// The same, without a verdict: what expires meanwhile is a gap wherever the reader is then.
+    pub(super) async fn look(&self, start: Start) -> Seen {
         let found = self.find(start).await;
-        let (mut at, mut gap) = (found.at, found.gap);
-        let mut all: Vec<Arc<Message>> = Vec::new();
+        let mut at = found.at;
+        let mut seen = Seen { gap: found.gap, inside: None, messages: Vec::new() };
         loop {
             let page = self.read(at, PAGE).await;
-            if let Some(found) = page.gap {
-                assert!(gap.is_none() && all.is_empty(), "a gap inside: {found:?}");
-                gap = Some(found);
+            match page.gap {
+                Some(gap) if seen.gap.is_none() && seen.messages.is_empty() => seen.gap = Some(gap),
+                Some(gap) => seen.inside = Some(gap),
+                None => {}
             }
-            let Some(last) = page.messages.last() else { return (gap, all) };
+            let Some(last) = page.messages.last() else { return seen };
             at = last.position;
-            all.extend(page.messages);
+            seen.messages.extend(page.messages);
         }
     }
 
     /// The texts from a start on, where no gap may be.
     pub(super) async fn texts(&self, start: Start) -> Vec<String> {
-        let (gap, messages) = self.from(start).await;
-        assert_eq!(gap, None);
-        texts(&messages)
+        self.look(start).await.texts()
     }
 
     /// The texts of everything kept.
     pub(super) async fn all(&self) -> Vec<String> {
         self.texts(Start::Earliest).await
+    }
+}
+
+impl Seen {
+    /// The gap and what follows it, where nothing else may be missing.
+    pub(super) fn whole(self) -> (Option<Gap>, Vec<Arc<Message>>) {
+        assert_eq!(self.inside, None, "a gap inside");
+        (self.gap, self.messages)
+    }
+
+    /// The texts, where no gap may be.
+    pub(super) fn texts(self) -> Vec<String> {
+        let (gap, messages) = self.whole();
+        assert_eq!(gap, None);
+        texts(&messages)
     }
 }
 

@@ -1,8 +1,7 @@
 //! Channels that somebody created by name, and what becomes of them.
 
-use std::time::Duration;
-
 use super::super::BrokerError;
+use super::pace::{Lasting, Late, paced, wait};
 use super::subject::{PLAIN, Suite, draft, once, texts};
 use crate::log::{Draft, Retain, Rules, Start, Terms, Why};
 
@@ -61,18 +60,27 @@ pub(super) async fn deleting_begins_a_new_epoch(suite: &Suite) {
     assert_eq!((gap.map(|gap| gap.why), texts(&messages)), (Some(Why::Epoch), vec!["c".to_owned()]));
 }
 
-pub(super) async fn a_channel_ends_with_its_time_to_live(suite: &Suite) {
-    let subject = suite.plain("terms-ttl");
-    let short = Terms { retain: None, ttl_ms: Some(2_000) };
+paced!(a_channel_ends_with_its_time_to_live: over);
+
+/// Its time to live is two units.
+async fn over(suite: &Suite, unit_ms: u64) -> Result<(), Late> {
+    let subject = suite.plain(&format!("terms-ttl-{unit_ms}"));
+    let short = Terms { retain: None, ttl_ms: Some(2 * unit_ms) };
+    let created_lasts = Lasting::from_now(2 * unit_ms);
     subject.broker.create(&subject.channel, short, &PLAIN).await.unwrap();
-    tokio::time::sleep(Duration::from_millis(1_200)).await;
+    wait(unit_ms, 120).await;
+    let written_lasts = Lasting::from_now(2 * unit_ms);
     let stored = subject.append(&["a"]).await[0];
-    tokio::time::sleep(Duration::from_millis(1_200)).await;
-    assert_eq!(subject.all().await, ["a"], "it was written to");
-    tokio::time::sleep(Duration::from_millis(1_200)).await;
+    created_lasts.still()?;
+    wait(unit_ms, 120).await;
+    let all = subject.look(Start::Earliest).await;
+    written_lasts.still()?;
+    assert_eq!(all.texts(), ["a"], "it was written to");
+    wait(unit_ms, 120).await;
     let found = subject.find(Start::After(stored)).await;
     assert_eq!((found.created, found.gap.map(|gap| gap.why)), (false, Some(Why::Epoch)));
     subject.append(&["b"]).await;
-    tokio::time::sleep(Duration::from_millis(2_500)).await;
+    wait(unit_ms, 250).await;
     assert_eq!(subject.all().await, ["b"], "what was deleted has left no terms");
+    Ok(())
 }
