@@ -214,14 +214,16 @@ impl LiveReads {
         self.reads.lock().get(registration as usize)?.dismissed
     }
 
-    /// Answers the rolls that were called since a read heard of `heard` calls.
+    /// Answers the rolls that were called since a read heard of `heard` calls, up to `calls`: it hears of later ones
+    /// when it looks again.
     pub(crate) fn answer(
         &self,
         registration: u32,
         heard: u32,
+        calls: u32,
         place: impl Fn(&Channel) -> Option<(Position, Option<usize>)>,
     ) {
-        for roll in self.rolls.lock().iter().filter(|roll| roll.call > heard) {
+        for roll in self.rolls.lock().iter().filter(|roll| roll.call > heard && roll.call <= calls) {
             let Some((at, behind)) = place(&roll.channel) else { continue };
             let number = self.reads.lock().get(registration as usize).map_or(0, |read| read.number);
             let mut places = roll.places.lock();

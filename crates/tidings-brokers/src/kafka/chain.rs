@@ -13,6 +13,9 @@ use super::once::Keys;
 use super::place;
 use super::record::{Body, Head, Record, Rest};
 
+/// How long a record may be under way, with what clocks differ by.
+const UNDER_WAY_MS: u64 = 60_000;
+
 /// A channel.
 #[derive(Debug)]
 pub(super) struct Chain {
@@ -274,7 +277,9 @@ impl Chain {
             self.drop_first();
         }
         self.expire_count();
-        self.keys.expire(now_ms);
+        // By the clock of a record that was under way, a key may count for longer than by this node's: what becomes of
+        // the record must not depend on who looked meanwhile.
+        self.keys.expire(now_ms.saturating_sub(UNDER_WAY_MS));
     }
 
     /// The same, for a caller who says by which rules.

@@ -28,7 +28,7 @@ pub(super) struct Link {
     /// It asks, and reads nothing.
     asker: Arc<BaseConsumer<Context>>,
     pub(super) admin: AdminClient<Context>,
-    readers: Mutex<Vec<BaseConsumer<Context>>>,
+    readers: Arc<Mutex<Vec<BaseConsumer<Context>>>>,
     reading: Arc<Semaphore>,
     probe: String,
 }
@@ -154,7 +154,7 @@ impl Link {
             producer: RwLock::new(producer(&config).create_with_context(context()).map_err(made)?),
             asker: Arc::new(asker),
             admin: config.create_with_context(context()).map_err(made)?,
-            readers: Mutex::default(),
+            readers: Arc::default(),
             reading: Arc::new(Semaphore::new(READERS)),
             probe: format!("{}.", options.prefix),
             config,
@@ -297,7 +297,7 @@ impl Link {
     ) -> Result<T, BrokerError> {
         self.down()?;
         let queue = tokio::time::timeout(ANSWER_MAX, self.reading.clone().acquire_owned());
-        let _one = match queue.await {
+        let one = match queue.await {
             Ok(Ok(permit)) => permit,
             _ => return Err(BrokerError::Unavailable("too many read the past at once; try again".into())),
         };
@@ -316,19 +316,19 @@ impl Link {
                     .map_err(|error| unavailable(&error))?
             }
         };
+        let readers = self.readers.clone();
+        // Whoever asked may go before it is done; its turn lasts until then.
         let done = tokio::task::spawn_blocking(move || {
+            let _one = one;
             let done = work(&reader);
             let _ = reader.unassign();
-            (done, reader)
+            // One that failed may still have something under way.
+            if done.is_ok() {
+                readers.lock().push(reader);
+            }
+            done
         });
-        let (done, reader) = done.await.map_err(|error| BrokerError::Unavailable(error.to_string()))?;
-        // One that failed may still have something under way.
-        if done.is_ok() {
-            self.readers.lock().push(reader);
-        } else {
-            tokio::task::spawn_blocking(move || drop(reader));
-        }
-        done
+        done.await.map_err(|error| BrokerError::Unavailable(error.to_string()))?
     }
 }
 

@@ -40,12 +40,13 @@ const KEYS_MAX: usize = 1 << 20;
 const TRIES: usize = 3;
 
 impl Log<'_> {
-    /// What is known of the channel now.
-    fn look<T>(&self, work: impl FnOnce(read::View<'_>) -> T) -> T {
-        self.view.with(self.channel, |chain, epoch, known| {
+    /// What is known of the channel now. Fails where the view ended: it may have known nothing any more.
+    fn look<T>(&self, work: impl FnOnce(read::View<'_>) -> T) -> Result<T, BrokerError> {
+        let seen = self.view.with(self.channel, |chain, epoch, known| {
             chain.ask(&self.rules, self.now_ms);
             work(read::View { chain, epoch, known, below: self.rules.below })
-        })
+        });
+        if self.view.is_over() { Err(changed()) } else { Ok(seen) }
     }
 
     async fn catch_up(&self) -> Result<(), BrokerError> {
@@ -59,7 +60,7 @@ impl Log<'_> {
 
     /// Where its time to live has passed, the channel is deleted.
     async fn end_what_is_over(&self) -> Result<(), BrokerError> {
-        if self.look(|view| view.chain.is_over(self.now_ms)) {
+        if self.look(|view| view.chain.is_over(self.now_ms))? {
             self.write(Body::Delete { only_over: true }).await?;
         }
         Ok(())
@@ -103,11 +104,11 @@ impl Log<'_> {
                 (foreseen, view.epoch, view.chain.keys.len())
             })
         };
-        let (mut answer, mut epoch, keys) = foreseen();
+        let (mut answer, mut epoch, keys) = foreseen()?;
         if matches!(answer, Some((_, Some(_)))) {
             // Another node may have created or deleted the channel meanwhile.
             self.catch_up().await?;
-            (answer, epoch, _) = foreseen();
+            (answer, epoch, _) = foreseen()?;
         }
         let Some((places, refusal)) = answer else {
             return if keys >= KEYS_MAX { Err(BrokerError::Full) } else { Ok(None) };
@@ -127,16 +128,16 @@ impl Log<'_> {
     pub(super) async fn find(&self, start: Start) -> Result<Found, BrokerError> {
         self.catch_up().await?;
         self.end_what_is_over().await?;
-        Ok(self.look(|view| view.find(start, &self.rules, self.now_ms)))
+        self.look(|view| view.find(start, &self.rules, self.now_ms))
     }
 
     pub(super) async fn page(&self, after: Position, limit: Limit) -> Result<Page, BrokerError> {
-        if self.look(|view| after.epoch == view.epoch && after.offset > view.known) {
+        if self.look(|view| after.epoch == view.epoch && after.offset > view.known)? {
             self.catch_up().await?;
         }
         self.end_what_is_over().await?;
         for _ in 0..TRIES {
-            let (wanted, epoch) = self.look(|view| (view.page(after, limit), view.epoch));
+            let (wanted, epoch) = self.look(|view| (view.page(after, limit), view.epoch))?;
             if let Some(page) = self.fill(wanted, epoch, limit).await? {
                 return Ok(page);
             }
@@ -167,7 +168,12 @@ impl Log<'_> {
                     return Ok(Some(Page { gap: wanted.gap, messages, end: None }));
                 }
                 if messages.is_empty() {
-                    self.view.cut(place::of(at).0 + 1);
+                    let (low, _) = self.shared.link.watermarks(&self.view.topic, self.view.partition).await?;
+                    if low <= place::of(at).0 {
+                        // It should be there: the partition is another one, or its new leader is behind.
+                        return Err(changed());
+                    }
+                    self.view.cut(low);
                     return Ok(None);
                 }
                 return Ok(Some(Page { gap: wanted.gap, messages, end: None }));
@@ -192,7 +198,7 @@ impl Log<'_> {
             return Ok(Vec::new());
         };
         let (from, until) = (place::of(first).0, place::of(last).0 + 1);
-        let (view, channel) = (self.view.clone(), self.channel.clone());
+        let (view, channel, lives) = (self.view.clone(), self.channel.clone(), self.view.lives());
         let read = self.shared.link.read(move |reader| {
             let (mut found, mut bytes, mut next) = (Vec::new(), 0_usize, 0);
             scan(reader, &view.topic, view.partition, from, until, |message| {
@@ -200,9 +206,13 @@ impl Log<'_> {
                 while places.get(next).is_some_and(|at| place::of(*at).0 < offset) {
                     next += 1;
                 }
-                let wanted = places.get(next).is_some_and(|at| place::of(*at).0 == offset);
+                let wanted = places.get(next).is_some_and(|at| place::of(*at).0 == offset)
+                    && message.key() == Some(channel.as_str().as_bytes());
                 let record = if wanted { message.payload().and_then(Record::decode) } else { None };
-                if let Some(Record { head, body: Body::Messages(drafts) }) = record {
+                // What a topic that was made anew has at the same offset is nothing of this channel.
+                if let Some(Record { head, body: Body::Messages(drafts) }) = record
+                    && lives.contains(&head.log)
+                {
                     while let Some(at) = places.get(next).copied().filter(|at| place::of(*at).0 == offset) {
                         next += 1;
                         let Some(draft) = drafts.get(place::of(at).1) else { break };
@@ -256,7 +266,7 @@ impl Log<'_> {
     pub(super) async fn delete(&self) -> Result<bool, BrokerError> {
         self.catch_up().await?;
         self.end_what_is_over().await?;
-        if !self.look(|view| view.chain.is_created()) {
+        if !self.look(|view| view.chain.is_created())? {
             return Ok(false);
         }
         match self.write(Body::Delete { only_over: false }).await? {

@@ -253,8 +253,15 @@ impl Shared {
                 _ = stage.wait_for(|stage| matches!(stage, Stage::Over(_))) => Err(changed()),
             }
         };
-        let reached = timeout(ANSWER_MAX, reached).await;
-        reached.map_err(|_| BrokerError::Unavailable("Kafka gives no records; try again".into()))??;
+        let before = view.next();
+        let Ok(reached) = timeout(ANSWER_MAX, reached).await else {
+            if view.next() == before {
+                // The client reads a partition no longer of which it was once told that an offset is not there.
+                self.end(view, "Kafka gives none of its records");
+            }
+            return Err(BrokerError::Unavailable("Kafka gives no records; try again".into()));
+        };
+        reached?;
         *asked = Some(began);
         Ok(())
     }

@@ -163,6 +163,12 @@ impl View {
         self.inside.lock().log
     }
 
+    /// The numbers of its life, and of those before it.
+    pub(super) fn lives(&self) -> Vec<u64> {
+        let inside = self.inside.lock();
+        inside.past.iter().copied().chain([inside.log]).collect()
+    }
+
     /// Whether a record came that was not written for it.
     pub(super) fn is_another(&self) -> bool {
         self.inside.lock().is_another
@@ -174,9 +180,18 @@ impl View {
         let (known, log) = (place::before(self.next()), inside.log);
         inside.make_room(self.next());
         let base = inside.base;
-        let chain = inside.chains.entry(channel.clone()).or_insert_with(|| Chain::new(channel.clone(), base));
+        let inside = &mut *inside;
+        if let Some(chain) = inside.chains.get_mut(channel) {
+            return work(chain, epoch(log, chain.life), known);
+        }
+        // A name that somebody only asked for keeps no memory.
+        let mut chain = Chain::new(channel.clone(), base);
         let epoch = epoch(log, chain.life);
-        work(chain, epoch, known)
+        let seen = work(&mut chain, epoch, known);
+        if !chain.is_idle() {
+            inside.chains.insert(channel.clone(), chain);
+        }
+        seen
     }
 
     /// Looks at all of it.

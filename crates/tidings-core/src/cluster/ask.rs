@@ -147,8 +147,9 @@ impl Session {
         let hub = &self.hub;
         let too_fast = |ms| Error::new(Code::RateLimited, "this node is asked too often").after(ms);
         hub.cluster.rates.take((), 1, RATE, hub.clock.now_ms()).map_err(too_fast)?;
-        // It is never closed; and each question has its end.
-        let _turn = hub.cluster.asking.acquire().await;
+        // Those before it may wait for a node that does not answer.
+        let turn = timeout(ANSWERED_WITHIN, hub.cluster.asking.acquire()).await;
+        let _turn = turn.map_err(|_late| too_fast(1_000))?;
         let by = self.who();
         let mut said = Vec::new();
         let own = hub.answer(&question, &by);

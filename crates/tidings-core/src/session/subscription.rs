@@ -71,6 +71,9 @@ impl Subscription {
         let bell = Arc::new(Bell::new(room));
         let registration = hub.live.enter(bell.clone(), hub.clock.now_ms());
         let readers = Readers::new(room, bell.words());
+        // No call before it counts on it, but the last of all: the node that drains. That is noted before it is called.
+        let calls = hub.live.calls();
+        let heard = if hub.is_draining() { calls.wrapping_sub(1) } else { calls };
         Subscription {
             hub,
             registration,
@@ -80,8 +83,7 @@ impl Subscription {
             max_lag_ms: MAX_LAG_MS,
             term: Term::default(),
             seat: None,
-            // Before any: the first look asks.
-            heard: u32::MAX,
+            heard,
             is_stuck: false,
             delivered: None,
             members: Vec::new(),
@@ -280,8 +282,7 @@ impl Subscription {
         if let Some(how) = live.dismissed(self.registration) {
             return Err(End::Dismissed { stay_away: how == Dismissal::StayAway });
         }
-        let heard = if self.heard == u32::MAX { 0 } else { self.heard };
-        live.answer(self.registration, heard, |channel| self.readers.place(channel));
+        live.answer(self.registration, self.heard, calls, |channel| self.readers.place(channel));
         self.heard = calls;
         Ok(())
     }

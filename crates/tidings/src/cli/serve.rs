@@ -36,6 +36,8 @@ pub struct Args {
 
 /// Where `--dev` keeps its channels, unless a broker is configured.
 const DEV_STATE: &str = ".tidings";
+/// How long what the node still does by itself is waited for at its end.
+const LAST_MAX: Duration = Duration::from_millis(500);
 /// How long the files of a configuration may take to be read again.
 const READ_MAX: Duration = Duration::from_secs(10);
 
@@ -65,7 +67,11 @@ pub fn run(args: Args) -> anyhow::Result<()> {
     warn(&warnings);
     rlimit::increase_nofile_limit(u64::MAX).context("cannot raise the limit of open files")?;
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
-    let ended = runtime.context("cannot start the runtime")?.block_on(serve(&origin, &config, &log))?;
+    let runtime = runtime.context("cannot start the runtime")?;
+    let ended = runtime.block_on(serve(&origin, &config, &log));
+    // A thread that reads the past of a broker is not waited for.
+    runtime.shutdown_timeout(LAST_MAX);
+    let ended = ended?;
     // All that the node held is gone by now, its runtime included.
     match ended {
         Ended::Stopped => Ok(()),
