@@ -12,7 +12,7 @@ use sd_notify::NotifyState;
 use tidings_core::broker::BrokerError;
 
 use crate::config::{Address, BrokerConfig, BrokerKind, Changes, Config, ConfigError, Env, Flags, Loaded};
-use crate::node::{self, Hangups, Log, Node, Refused};
+use crate::node::{self, Hangups, Log, Node, Refused, Stops};
 
 use super::Failure;
 
@@ -120,7 +120,8 @@ fn warn(warnings: &[String]) {
 }
 
 async fn serve(origin: &Origin, config: &Config, log: &Log) -> anyhow::Result<Ended> {
-    let mut hangups = Hangups::listen()?;
+    // Before anybody is told that it is ready: who is told may stop it at once.
+    let (mut hangups, mut stops) = (Hangups::listen()?, Stops::listen()?);
     let mut node = Node::start(config).await.map_err(|error| {
         let advice = match error.downcast_ref::<BrokerError>() {
             Some(_) => "choose another folder with broker.path or TIDINGS_BROKER__PATH",
@@ -135,11 +136,10 @@ async fn serve(origin: &Origin, config: &Config, log: &Log) -> anyhow::Result<En
         let scheme = if config.tls.files().is_some() { "https" } else { "http" };
         say_where(&format!("{scheme}://{address}/"));
     }
-    let mut stop = pin!(node::stop_signal());
     let mut told = pin!(node.told_to_stop());
     let cause = loop {
         tokio::select! {
-            signal = &mut stop => break signal?.to_owned(),
+            signal = stops.next() => break signal.to_owned(),
             by = &mut told => break format!("drained by {by}"),
             () = hangups.next() => reload(&mut node, origin, log).await,
             () = node.restart_wanted() => {
@@ -154,7 +154,7 @@ async fn serve(origin: &Origin, config: &Config, log: &Log) -> anyhow::Result<En
     tracing::info!(cause, "shutting down: clients are told to come back with their cursors");
     tokio::select! {
         () = node.stop() => {}
-        again = node::stop_signal() => tracing::warn!(signal = again?, "a second signal: not waiting for clients"),
+        again = stops.next() => tracing::warn!(signal = again, "a second signal: not waiting for clients"),
     }
     Ok(Ended::Stopped)
 }

@@ -49,7 +49,7 @@ use ops::Ops;
 use reload::Live;
 pub use reload::Refused;
 use settings::{connections_max, doors, settings};
-pub use signals::{Hangups, stop_signal};
+pub use signals::{Hangups, Stops};
 
 /// A running node.
 pub struct Node {
