@@ -80,7 +80,7 @@ pub(crate) fn terms(body: &[u8], kept: Retain) -> Result<Terms> {
         return Ok(Terms::default());
     }
     let bad = |detail: String| Error::new(Code::BadTerms, detail);
-    let Wanted { retain, ttl } = serde_json::from_slice(body)
+    let Wanted { retain, ttl } = crate::wire::object(body)
         .map_err(|error| bad(format!("the body says not how to keep a channel ({error})")))?;
     let retain = retain.map(|WantedRetain { messages, age }| {
         let messages = messages.unwrap_or(kept.messages);

@@ -76,7 +76,7 @@ pub(crate) async fn acknowledge(
 
 /// Reads the body of an acknowledgement.
 pub(crate) fn cursor(body: &[u8]) -> Result<Cursor> {
-    let Ack { cursor } = serde_json::from_slice(body)
+    let Ack { cursor } = crate::wire::object(body)
         .map_err(|error| Error::new(Code::BadJson, format!("the body is not {{\"cursor\":…}} ({error})")))?;
     cursor.parse().map_err(|error| Error::new(Code::BadCursor, format!("`cursor` is {error}")))
 }

@@ -50,11 +50,7 @@ impl<'a> Loose<'a> {
     /// Reads a JSON object.
     pub fn parse(text: &'a [u8]) -> Result<Self> {
         let bad = |why: String| Error::new(Code::BadJson, format!("not a message object ({why})"));
-        // A derived reader takes the fields from an array as well.
-        if text.trim_ascii_start().first() == Some(&b'[') {
-            return Err(bad("it is an array".into()));
-        }
-        serde_json::from_slice(text).map_err(|error| bad(error.to_string()))
+        crate::wire::object(text).map_err(|error| bad(error.to_string()))
     }
 
     /// The id, where there is one.

@@ -61,7 +61,7 @@ pub(crate) async fn drain(session: &Session, node: &str) -> Result<Response> {
 fn order(body: &[u8]) -> Result<(Whose, bool, String)> {
     let bad = |detail: String| Error::new(Code::BadOrder, detail);
     let Order { connection, user, away, reason } =
-        serde_json::from_slice(body).map_err(|error| bad(format!("the body is no order ({error})")))?;
+        crate::wire::object(body).map_err(|error| bad(format!("the body is no order ({error})")))?;
     let reason = reason.unwrap_or_default();
     let (name, whose) = match (connection, user) {
         (Some(name), None) => (name.clone(), Whose::Connection(name)),

@@ -56,7 +56,7 @@ pub(crate) async fn revoke(doors: &Doors, session: &Session, body: Body) -> Resu
 pub(crate) fn order(body: &[u8]) -> Result<(Whom, Option<u64>)> {
     let bad = |detail: String| Error::new(Code::BadRevocation, detail);
     let order: Order =
-        serde_json::from_slice(body).map_err(|error| bad(format!("the body is no revocation ({error})")))?;
+        crate::wire::object(body).map_err(|error| bad(format!("the body is no revocation ({error})")))?;
     let whom = match (order.user, order.jti) {
         (Some(user), None) => Whom::User(user),
         (None, Some(id)) => Whom::Token(id),

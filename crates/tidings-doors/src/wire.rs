@@ -163,6 +163,18 @@ fn put(out: &mut BytesMut, value: impl std::fmt::Display) {
     let _ = write!(out, "{value}");
 }
 
+/// Reads a JSON object. A derived reader takes the fields from an array as well, in an order that nobody was told.
+///
+/// # Errors
+///
+/// What is wrong with it.
+pub fn object<'a, T: serde::Deserialize<'a>>(text: &'a [u8]) -> serde_json::Result<T> {
+    match text.trim_ascii_start().first() {
+        Some(b'[') => Err(serde::de::Error::custom("it is an array, and no object")),
+        _ => serde_json::from_slice(text),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -23,6 +23,8 @@ export class Messages {
     { class: 'log', role: 'log', 'aria-live': 'off', 'aria-label': 'Messages', tabindex: 0, hidden: true },
     this.#list,
   );
+  /** What came since the last picture was painted: a burst of thousands is one change of the page. */
+  #waiting: (() => HTMLElement)[] = [];
   readonly #note = h('p', { class: 'quiet empty' }, 'Reading…');
   readonly #subscription: Subscription;
   readonly #onFollow: (message: Message) => void;
@@ -32,13 +34,16 @@ export class Messages {
     this.element = h('div', { class: 'messages' }, this.#note, this.#log);
     this.#subscription = client.channel(channel).subscribe({
       last: FIRST,
-      onMessage: (message) => this.#add(this.#line(message)),
-      onGap: ({ why, missed }) => this.#add(h('li', { class: 'gap' }, `${missed ?? 'Some'} messages ${MISSING[why]}.`)),
-      onEnd: () => this.#add(h('li', { class: 'gap' }, 'The channel was closed; nothing follows.')),
+      onMessage: (message) => this.#add(() => this.#line(message)),
+      onGap: ({ why, missed }) =>
+        this.#add(() => h('li', { class: 'gap' }, `${missed ?? 'Some'} messages ${MISSING[why]}.`)),
+      onEnd: () => this.#add(() => h('li', { class: 'gap' }, 'The channel was closed; nothing follows.')),
       onError: (error) => this.#say(error.message),
     });
     this.#subscription.ready.then(
-      () => this.#list.childElementCount === 0 && this.#say('No message is kept. New ones come by themselves.'),
+      () =>
+        this.#list.childElementCount + this.#waiting.length === 0 &&
+        this.#say('No message is kept. New ones come by themselves.'),
       () => {},
     );
   }
@@ -57,15 +62,22 @@ export class Messages {
     fill(this.#note, text);
   }
 
+  #add(line: () => HTMLElement): void {
+    this.#waiting.push(line);
+    if (this.#waiting.length > LINES_MAX) this.#waiting.shift();
+    if (this.#waiting.length === 1) requestAnimationFrame(() => this.#paint());
+  }
+
   /** The newest stands at the top, so that it is seen without scrolling. */
-  #add(line: HTMLElement): void {
+  #paint(): void {
     this.#note.hidden = true;
     const [list, log] = [this.#list, this.#log];
     log.hidden = false;
-    const above = log.scrollTop;
-    list.prepend(line);
+    const [above, height] = [log.scrollTop, log.scrollHeight];
+    list.prepend(...this.#waiting.map((line) => line()).reverse());
+    this.#waiting = [];
     // Who has scrolled down goes on reading where they are.
-    if (above > 0) log.scrollTop = above + line.offsetHeight;
+    if (above > 0) log.scrollTop = above + log.scrollHeight - height;
     while (list.childElementCount > LINES_MAX) list.lastElementChild?.remove();
   }
 

@@ -17,6 +17,8 @@ export class Tiles {
   readonly #made = new Map<string, { value: HTMLElement; note: HTMLElement }>();
 
   show(cluster: Cluster, now: number): void {
+    // Where nobody speaks, what was said last stands; the head of the page says how old it is.
+    if (this.#made.size > 0 && cluster.speaking(now).length === 0) return;
     for (const { title, value, note, kind } of tiles(cluster, now)) {
       const tile = this.#made.get(title) ?? this.#make(title);
       if (tile.value.textContent !== value) tile.value.textContent = value;

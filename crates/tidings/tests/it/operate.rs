@@ -328,3 +328,13 @@ async fn errors_in_frames_and_closes_are_counted() {
     let errors = nodes(&node).await[0]["errors"].clone();
     assert_eq!(errors, json!({ "disconnected": 2, "forbidden": 2 }));
 }
+
+/// A derived reader takes fields from an array, and an array names nobody.
+#[tokio::test]
+async fn an_order_is_an_object() {
+    let node = plan("web-1").run().await;
+    for (path, code) in [("/v1/clients/disconnect", "bad-order"), ("/v1/revocations", "bad-revocation")] {
+        node.post(path).json(&json!(["alice", null, null])).await.problem(400, code);
+        node.post(path).json(&json!([null, "alice", true, "x"])).await.problem(400, code);
+    }
+}
