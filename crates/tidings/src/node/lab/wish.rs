@@ -85,7 +85,6 @@ impl Publishing {
         if self.bytes > BYTES_MAX {
             return bad(format!("`bytes` is more than {BYTES_MAX}"));
         }
-        #[allow(clippy::cast_precision_loss, reason = "at most 65,536")]
         let each_second = self.rate * self.bytes as f64;
         if each_second > BYTES_A_SECOND_MAX {
             return bad(format!(
