@@ -179,7 +179,11 @@ impl Reader {
             if let Some(gap) = page.gap {
                 self.gap = Some(gap);
                 out(Item::Gap(gap));
-                return Poll::Ready(Ok(true));
+                // What was read with it goes with it: read apart, it may be gone by then, and so on for ever where
+                // messages come faster than the broker gives pages.
+                if page.messages.is_empty() {
+                    return Poll::Ready(Ok(true));
+                }
             }
             if page.messages.is_empty()
                 && let Some(end) = page.end

@@ -31,6 +31,14 @@ impl Gap {
     pub fn begins_at(&self) -> Position {
         self.after.unwrap_or(Position::NOWHERE)
     }
+
+    /// This one and the one that follows it at once, as one.
+    #[must_use]
+    pub fn and(self, next: Gap) -> Gap {
+        let why = if next.why == Why::Epoch { Why::Epoch } else { self.why };
+        let missed = self.missed.zip(next.missed).map(|(before, after)| before.saturating_add(after));
+        Gap { after: self.after, until: next.until, why, missed }
+    }
 }
 
 impl Why {

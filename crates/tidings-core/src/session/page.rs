@@ -55,6 +55,9 @@ struct Share<'a> {
     at: Position,
     /// What is missing at `at`, and not told yet.
     gap: Option<Gap>,
+    /// What follows that gap. It was read with it: read apart, it may be gone by then, and so on for ever where
+    /// messages come faster than pages are read.
+    behind: log::Page,
     messages: Vec<Arc<Message>>,
     /// Whether there is no more now.
     drained: bool,
@@ -94,7 +97,10 @@ impl Session {
         let turn = turn(&places);
         let mut fits = true;
         while fits {
-            shares.iter_mut().for_each(|share| share.tell(&mut gap));
+            fits = shares.iter_mut().all(|share| share.tell(&mut gap, &mut room));
+            if !fits {
+                break;
+            }
             let order = (turn..shares.len()).chain(0..turn);
             // Each round gives to those who have more what the others left.
             let open: Vec<_> = order.filter(|at| shares[*at].is_open()).take(room.places()).collect();
@@ -169,26 +175,37 @@ impl<'a> Share<'a> {
             place,
             at: place.found.at,
             gap: place.found.gap,
+            behind: log::Page::default(),
             messages: Vec::new(),
             drained: false,
             closed: false,
         }
     }
 
-    /// Tells its gap, if it has one. One gap a page, and before its messages: any other is found
-    /// again from where the reader stands.
-    fn tell(&mut self, told: &mut Option<(Channel, Gap)>) {
+    /// Tells its gap, if it has one, and takes what follows it, as far as there is room; false where something is
+    /// left out. One gap a page, and before its messages: any other is found again from where the reader stands.
+    fn tell(&mut self, told: &mut Option<(Channel, Gap)>, room: &mut Room) -> bool {
+        let behind = std::mem::take(&mut self.behind);
         if let Some(gap) = self.gap {
-            if told.is_some() || !self.messages.is_empty() {
-                return;
+            let joined = match told {
+                None => gap,
+                // More went while the page was being read.
+                Some((channel, before)) if *channel == self.place.channel && !behind.messages.is_empty() => {
+                    before.and(gap)
+                }
+                Some(_) => return true,
+            };
+            if !self.messages.is_empty() {
+                return true;
             }
-            *told = Some((self.place.channel.clone(), gap));
+            *told = Some((self.place.channel.clone(), joined));
             self.at = gap.until;
             self.gap = None;
         }
         let end = self.place.found.end;
         self.drained |= self.at.epoch == end.epoch && self.at.offset >= end.offset;
         self.closed |= self.place.found.closed && self.at == end;
+        behind.messages.is_empty() || self.take(behind, room)
     }
 
     /// Whether it may have more for this page.
@@ -198,8 +215,9 @@ impl<'a> Share<'a> {
 
     /// Adds what was read, as far as there is room; false where something is left out.
     fn take(&mut self, page: log::Page, room: &mut Room) -> bool {
-        self.gap = page.gap;
-        if self.gap.is_some() {
+        if page.gap.is_some() {
+            self.gap = page.gap;
+            self.behind = log::Page { gap: None, ..page };
             return true;
         }
         // A page may be short because of its bytes: only an empty one is the end.

@@ -1,12 +1,15 @@
 //! Pages: cursors over many channels, limits, and one gap at a time.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
+use tidings_core::broker::Memory;
+use tidings_core::broker::faulty::{Faults, Faulty};
 use tidings_core::log::{Draft, Payload, Position, Start, Why};
-use tidings_core::{Code, Cursor, Delivery, From, Namespace, Read, Retain, Want};
+use tidings_core::{Clock, Code, Cursor, Delivery, From, Namespace, Read, Retain, Want};
 
-use crate::node::{Node, channel, draft, public, want};
+use crate::node::{BEGAN_MS, Node, ROOM, channel, draft, public, want};
 
 fn node() -> Node {
     let few =
@@ -316,4 +319,39 @@ async fn small_messages_starve_no_large_one() {
         cursor = page.cursor;
     }
     panic!("it waits for ever");
+}
+
+/// A reader that is below what is kept, of a channel that drops a message for each that comes, through a broker whose
+/// answers take longer than from one message to the next.
+#[tokio::test(start_paused = true)]
+async fn a_page_moves_on_though_what_follows_it_expires_meanwhile() {
+    let clock = Clock::simulated(BEGAN_MS);
+    let late = Faults { late_ms_max: 100, ..Faults::NONE };
+    let of = clock.clone();
+    let broker = Faulty::new(7, late, move |_| Arc::new(Memory::start(of.clone(), ROOM, 1 << 40)));
+    let few =
+        Namespace { retain: Retain { messages: 5, age_ms: 3_600_000 }, ..public(Delivery::AtLeastOnce) };
+    let node = Node::over(Arc::new(broker), clock, [("few", few)], 100, 7);
+    node.publish("few:a", &["0"]).await;
+    let mut place = read(&node, &["few:a"], From::Earliest, 1).await.cursor;
+    let publishing = async {
+        // Ten at a time, since each waits for the broker.
+        for _ in 0..200 {
+            node.publish("few:a", &["1", "2", "3", "4", "5", "6", "7", "8", "9", "10"]).await;
+        }
+    };
+    let reading = async {
+        let (mut messages, mut gaps) = (0, 0);
+        for _ in 0..20 {
+            tokio::time::sleep(Duration::from_millis(200)).await;
+            let page = read(&node, &["few:a"], From::Cursor(place), 100).await;
+            assert!(page.gap.as_ref().is_none_or(|(_, gap)| gap.missed.is_some_and(|missed| missed > 0)));
+            (messages, gaps) = (messages + page.messages.len(), gaps + usize::from(page.gap.is_some()));
+            place = page.cursor;
+        }
+        (messages, gaps)
+    };
+    let ((), (messages, gaps)) = tokio::join!(publishing, reading);
+    assert!(gaps >= 10, "{gaps} gaps: not too fast for it");
+    assert!(messages >= 50, "{messages} messages in 20 pages");
 }
