@@ -8,4 +8,6 @@ mod draft;
 #[cfg(feature = "kafka")]
 mod kafka;
 mod nats;
+mod nodes;
 mod redis;
+mod words;

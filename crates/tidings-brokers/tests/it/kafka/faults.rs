@@ -81,7 +81,7 @@ async fn what_is_sent_again_after_a_kill_is_stored_once() {
                 for n in 0..150 {
                     let text = format!("{writer}.{n:03}");
                     let until = Instant::now() + Duration::from_secs(40);
-                    while append(&broker, "a", once(&text)).await.is_err() {
+                    while append(&*broker, "a", once(&text)).await.is_err() {
                         assert!(Instant::now() < until, "{text} is never stored");
                         sleep(Duration::from_millis(20)).await;
                     }
@@ -99,7 +99,7 @@ async fn what_is_sent_again_after_a_kill_is_stored_once() {
         writer.await.unwrap();
     }
     settled(&broker, "a", Start::Latest).await;
-    let stored = all(&broker, "a").await;
+    let stored = all(&*broker, "a").await;
     for writer in 0..4 {
         let own: Vec<_> = stored.iter().filter(|text| text.starts_with(&format!("{writer}."))).collect();
         let expected: Vec<_> = (0..150).map(|n| format!("{writer}.{n:03}")).collect();
@@ -111,7 +111,7 @@ async fn what_is_sent_again_after_a_kill_is_stored_once() {
 async fn a_server_that_stops_for_five_seconds_is_waited_for() {
     let Some(server) = Server::start() else { return };
     let broker = Arc::new(server.ready().await);
-    let first = append(&broker, "a", draft("before")).await.unwrap();
+    let first = append(&*broker, "a", draft("before")).await.unwrap();
     let mut tail = broker.follow(&channel("a"), &RULES).await.unwrap();
     server.signal("-STOP");
     let began = Instant::now();
@@ -122,15 +122,15 @@ async fn a_server_that_stops_for_five_seconds_is_waited_for() {
     assert!(began.elapsed() < Duration::from_secs(3));
     let publishing = tokio::spawn({
         let broker = broker.clone();
-        async move { append(&broker, "a", once("meanwhile")).await }
+        async move { append(&*broker, "a", once("meanwhile")).await }
     });
     sleep(Duration::from_secs(5).saturating_sub(began.elapsed())).await;
     server.signal("-CONT");
     let published = timeout(Duration::from_secs(10), publishing).await.expect("it takes no longer").unwrap();
-    until_ready(&broker).await;
+    until_ready(&*broker).await;
     let again = broker.append(&channel("a"), vec![once("meanwhile")], &RULES).await.unwrap();
     assert!(published.is_err() || again[0].duplicate);
-    assert_eq!(texts(&page(&broker, "a", first).await), ["meanwhile"]);
+    assert_eq!(texts(&page(&*broker, "a", first).await), ["meanwhile"]);
     // The tail has it, or has ended.
     let next = timeout(Duration::from_secs(10), tail.items.next()).await.expect("a tail is never silent");
     assert!(next.is_none_or(|batch| batch[0].position == again[0].position));

@@ -1,4 +1,4 @@
-//! A Kafka server of a test's own, in a folder of its own, and one channel of a broker in short words.
+//! A Kafka server of a test's own, in a folder of its own.
 
 use std::io::Write as _;
 use std::net::{TcpListener, TcpStream};
@@ -12,14 +12,11 @@ use rdkafka::{ClientConfig, Offset, TopicPartitionList};
 use tempfile::TempDir;
 use tidings_brokers::kafka::{Kafka, Options};
 use tidings_core::Clock;
-use tidings_core::broker::{Broker, BrokerError};
-use tidings_core::log::{Draft, Found, Limit, Page, Position, Retain, Rules, Start};
+use tidings_core::broker::Broker;
+use tidings_core::log::{Found, Start};
 use tokio::time::Instant;
 
-use crate::draft;
-pub use crate::draft::{channel, draft, once};
-
-pub const RULES: Rules = Rules { retain: Retain { messages: 100_000, age_ms: 3_600_000 }, ..draft::RULES };
+pub use crate::words::*;
 
 /// A server that ends with the test: broker and controller in one process (KRaft).
 pub struct Server {
@@ -271,37 +268,7 @@ pub fn open(options: &Options) -> Kafka {
     Kafka::open(Clock::system(), options).unwrap()
 }
 
-pub async fn until_ready(broker: &Kafka) {
-    let began = Instant::now();
-    while let Err(error) = broker.ready().await {
-        assert!(began.elapsed() < START_MAX, "not ready: {error}");
-        tokio::time::sleep(Duration::from_millis(20)).await;
-    }
-}
-
-/// The reason why a broker is not ready, once it has one with these words.
-pub async fn until_refused(broker: &Kafka, words: &str) -> String {
-    let began = Instant::now();
-    loop {
-        let said = broker.ready().await.err().map(|error| error.to_string()).unwrap_or_default();
-        if said.contains(words) && !said.is_empty() {
-            return said;
-        }
-        assert!(began.elapsed() < START_MAX, "no word of {words:?}: {said:?}");
-        tokio::time::sleep(Duration::from_millis(20)).await;
-    }
-}
-
-pub async fn append(broker: &Kafka, name: &str, draft: Draft) -> Result<Position, BrokerError> {
-    let appended = broker.append(&channel(name), vec![draft], &RULES).await;
-    appended.map(|appended| appended[0].position).map_err(|error| error.error)
-}
-
-pub async fn find(broker: &Kafka, name: &str, start: Start) -> Found {
-    broker.find(&channel(name), start, &RULES).await.unwrap()
-}
-
-/// The same, once a server that has come back takes questions again.
+/// What [`find`] finds, once a server that has come back takes questions again.
 pub async fn settled(broker: &Kafka, name: &str, start: Start) -> Found {
     let began = Instant::now();
     loop {
@@ -309,22 +276,6 @@ pub async fn settled(broker: &Kafka, name: &str, start: Start) -> Found {
             Ok(found) => return found,
             Err(error) => assert!(began.elapsed() < START_MAX, "no answer: {error}"),
         }
-        tokio::time::sleep(Duration::from_millis(50)).await;
+        tokio::time::sleep(Duration::from_millis(20)).await;
     }
-}
-
-pub async fn page(broker: &Kafka, name: &str, after: Position) -> Page {
-    let limit = Limit { messages: 100_000, bytes: usize::MAX };
-    broker.read(&channel(name), after, limit, &RULES).await.unwrap()
-}
-
-pub fn texts(page: &Page) -> Vec<String> {
-    page.messages.iter().map(|message| String::from_utf8(message.payload.bytes.to_vec()).unwrap()).collect()
-}
-
-/// The texts of everything that is kept.
-pub async fn all(broker: &Kafka, name: &str) -> Vec<String> {
-    let page = page(broker, name, find(broker, name, Start::Earliest).await.at).await;
-    assert_eq!(page.gap, None);
-    texts(&page)
 }

@@ -1,4 +1,4 @@
-//! A NATS server of a test's own, in a folder of its own, and one channel of a broker in short words.
+//! A NATS server of a test's own, in a folder of its own.
 
 use std::io::Read;
 use std::io::Write as _;
@@ -10,14 +10,9 @@ use std::time::Duration;
 use tempfile::TempDir;
 use tidings_brokers::nats::{Nats, Options};
 use tidings_core::Clock;
-use tidings_core::broker::{Broker, BrokerError};
-use tidings_core::log::{Draft, Found, Limit, Page, Position, Retain, Rules, Start};
 use tokio::time::Instant;
 
-use crate::draft;
-pub use crate::draft::{channel, draft, once};
-
-pub const RULES: Rules = Rules { retain: Retain { messages: 100_000, age_ms: 3_600_000 }, ..draft::RULES };
+pub use crate::words::*;
 
 /// A server that ends with the test.
 pub struct Server {
@@ -171,50 +166,4 @@ fn program() -> Option<PathBuf> {
 
 pub fn open(url: &str) -> Nats {
     Nats::open(Clock::system(), &Options::new(url)).unwrap()
-}
-
-pub async fn until_ready(broker: &Nats) {
-    let began = Instant::now();
-    while let Err(error) = broker.ready().await {
-        assert!(began.elapsed() < START_MAX, "not ready: {error}");
-        tokio::time::sleep(Duration::from_millis(20)).await;
-    }
-}
-
-/// The reason why a broker is not ready, once it has one with these words.
-pub async fn until_refused(broker: &Nats, words: &str) -> String {
-    let began = Instant::now();
-    loop {
-        let said = broker.ready().await.err().map(|error| error.to_string()).unwrap_or_default();
-        if said.contains(words) {
-            return said;
-        }
-        assert!(began.elapsed() < START_MAX, "no word of {words:?}: {said:?}");
-        tokio::time::sleep(Duration::from_millis(20)).await;
-    }
-}
-
-pub async fn append(broker: &Nats, name: &str, draft: Draft) -> Result<Position, BrokerError> {
-    let appended = broker.append(&channel(name), vec![draft], &RULES).await;
-    appended.map(|appended| appended[0].position).map_err(|error| error.error)
-}
-
-pub async fn find(broker: &Nats, name: &str, start: Start) -> Found {
-    broker.find(&channel(name), start, &RULES).await.unwrap()
-}
-
-pub async fn page(broker: &Nats, name: &str, after: Position) -> Page {
-    let limit = Limit { messages: 100_000, bytes: usize::MAX };
-    broker.read(&channel(name), after, limit, &RULES).await.unwrap()
-}
-
-pub fn texts(page: &Page) -> Vec<String> {
-    page.messages.iter().map(|message| String::from_utf8(message.payload.bytes.to_vec()).unwrap()).collect()
-}
-
-/// The texts of everything that is kept.
-pub async fn all(broker: &Nats, name: &str) -> Vec<String> {
-    let page = page(broker, name, find(broker, name, Start::Earliest).await.at).await;
-    assert_eq!(page.gap, None);
-    texts(&page)
 }
