@@ -12,11 +12,11 @@
     reason = "a benchmark prints, and ends where it cannot go on"
 )]
 
+mod beside;
+
 use std::sync::Arc;
 use std::time::Duration;
 
-use bytes::Bytes;
-use futures_util::StreamExt;
 use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, TopicReplication};
 use rdkafka::client::DefaultClientContext;
 use rdkafka::consumer::{Consumer, StreamConsumer};
@@ -25,27 +25,12 @@ use rdkafka::{ClientConfig, Offset, TopicPartitionList};
 use tidings_brokers::kafka::{Kafka, Options};
 use tidings_core::Clock;
 use tidings_core::broker::Broker;
-use tidings_core::log::{Below, Channel, Draft, Kind, Limit, Once, Payload, Retain, Rules, Start};
+use tidings_core::log::{Channel, Limit, Start};
 use tokio::time::Instant;
 
-const ROUNDS: usize = 3;
-const MESSAGES: usize = 2_000;
-const PUBLISHERS: usize = 64;
-const BYTES: usize = 128;
-const RULES: Rules = Rules {
-    retain: Retain { messages: 10_000_000, age_ms: 24 * 3_600_000 },
-    compact: false,
-    dedupe_ms: 120_000,
-    below: Below::Oldest,
-    implicit: true,
-    durable: true,
-};
+use beside::{BYTES, Figures, ROUNDS, RULES, Took, one_by_one, own, print, until_ready};
 
-/// How long each message took until it was acknowledged, and until it was received.
-struct Took {
-    stored: Vec<Duration>,
-    received: Vec<Duration>,
-}
+const MESSAGES: usize = 2_000;
 
 #[tokio::main(flavor = "multi_thread", worker_threads = 2)]
 async fn main() {
@@ -62,25 +47,10 @@ async fn main() {
     let options = Options { prefix: "bench".into(), partitions: 4, ..Options::new(vec![server]) };
     let writer = Arc::new(Kafka::open(Clock::system(), &options).unwrap());
     let follower = Kafka::open(Clock::system(), &options).unwrap();
-    while writer.ready().await.and(follower.ready().await).is_err() {
-        tokio::time::sleep(Duration::from_millis(20)).await;
-    }
+    until_ready(&*writer, &follower).await;
     for round in 1..=ROUNDS {
-        let (bare, own) = (bare(&raw, &reader).await, own(&writer, &follower).await);
-        for (what, bare, own) in [
-            ("acknowledged", bare.stored, own.stored),
-            ("received on another node", bare.received, own.received),
-        ] {
-            let (bare, own) = (Figures::of(bare), Figures::of(own));
-            println!(
-                "round {round}: {what}: raw {}, tidings {}, {:.2} ×",
-                bare.text(),
-                own.text(),
-                own.p50 / bare.p50
-            );
-        }
-        let (one, many) = (rate(&writer, 1).await, rate(&writer, PUBLISHERS).await);
-        println!("round {round}: 64 publishers: {one:.0} messages/s on one channel, {many:.0} on 64");
+        let (bare, own) = (bare(&raw, &reader).await, own(MESSAGES, &*writer, &follower).await);
+        print(round, bare, own, &writer).await;
     }
     for _ in 0..ROUNDS {
         past(&options).await;
@@ -110,70 +80,11 @@ async fn bare(client: &FutureProducer, reader: &StreamConsumer) -> Took {
         }
     }
     while tokio::time::timeout(Duration::from_millis(300), reader.recv()).await.is_ok() {}
-    let mut took = Took { stored: Vec::new(), received: Vec::new() };
-    for _ in 0..MESSAGES {
-        let began = Instant::now();
-        let stored = async {
-            let sent = FutureRecord::to("bench-raw").key("one").payload(&[7; BYTES]);
-            client.send(sent, Duration::from_secs(5)).await.unwrap();
-            began.elapsed()
-        };
-        let received = async {
-            reader.recv().await.unwrap();
-            began.elapsed()
-        };
-        let (stored, received) = tokio::join!(stored, received);
-        took.stored.push(stored);
-        took.received.push(received);
-    }
-    took
-}
-
-/// The same through two brokers, as two nodes have them.
-async fn own(writer: &Kafka, follower: &Kafka) -> Took {
-    let channel = Channel::parse("one").unwrap();
-    let mut tail = follower.follow(&channel, &RULES).await.unwrap();
-    tokio::time::sleep(Duration::from_millis(100)).await;
-    let mut took = Took { stored: Vec::new(), received: Vec::new() };
-    for _ in 0..MESSAGES {
-        let began = Instant::now();
-        let stored = async {
-            writer.append(&channel, vec![draft()], &RULES).await.unwrap();
-            began.elapsed()
-        };
-        let received = async {
-            tail.items.next().await.unwrap();
-            began.elapsed()
-        };
-        let (stored, received) = tokio::join!(stored, received);
-        took.stored.push(stored);
-        took.received.push(received);
-    }
-    took
-}
-
-/// Messages a second of 64 publishers on so many channels.
-async fn rate(writer: &Arc<Kafka>, channels: usize) -> f64 {
-    let began = Instant::now();
-    let publishers: Vec<_> = (0..PUBLISHERS)
-        .map(|n| {
-            let writer = writer.clone();
-            tokio::spawn(async move {
-                let channel = Channel::parse(&format!("b:{}", n % channels)).unwrap();
-                let mut count = 0;
-                while began.elapsed() < Duration::from_secs(3) {
-                    writer.append(&channel, vec![draft()], &RULES).await.unwrap();
-                    count += 1;
-                }
-                count
-            })
-        })
-        .collect();
-    let mut count = 0;
-    for publisher in publishers {
-        count += publisher.await.unwrap();
-    }
-    f64::from(count) / began.elapsed().as_secs_f64()
+    let send = async || {
+        let sent = FutureRecord::to("bench-raw").key("one").payload(&[7; BYTES]);
+        client.send(sent, Duration::from_secs(5)).await.unwrap();
+    };
+    one_by_one(MESSAGES, send, async || drop(reader.recv().await.unwrap())).await
 }
 
 /// What a node pays that comes new to a partition, and for a page of the past that it does not hold.
@@ -209,27 +120,4 @@ fn resident() -> usize {
     let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
     let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
     line.and_then(|line| line.trim().trim_end_matches(" kB").parse().ok()).unwrap_or(0) * 1_024
-}
-
-fn draft() -> Draft {
-    let payload = Payload { kind: Kind::Bytes, bytes: Bytes::from_static(&[7; BYTES]) };
-    Draft { id: "abcdefghijklmnopqrst".into(), once: Once::No, event: None, key: None, payload, from: None }
-}
-
-struct Figures {
-    p50: f64,
-    p99: f64,
-}
-
-impl Figures {
-    /// In milliseconds.
-    fn of(mut took: Vec<Duration>) -> Self {
-        took.sort_unstable();
-        let at = |share: usize| took[took.len() * share / 100].as_secs_f64() * 1e3;
-        Figures { p50: at(50), p99: at(99) }
-    }
-
-    fn text(&self) -> String {
-        format!("p50 {:.3} ms p99 {:.3} ms", self.p50, self.p99)
-    }
 }
