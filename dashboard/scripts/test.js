@@ -40,4 +40,4 @@ const tests =
     : readdirSync(`${home}tests`)
         .filter((name) => name.endsWith('.test.js'))
         .map((name) => `tests/${name}`);
-step('tests', process.execPath, '--test', '--test-concurrency=1', '--test-reporter=spec', ...tests);
+step('tests', process.execPath, '--test', '--test-concurrency=2', '--test-reporter=spec', ...tests);

@@ -334,7 +334,7 @@ impl Code {
                 "connect again: another node, or this one once restarted, continues at your cursor"
             }
             Code::Forbidden => {
-                "use a token that lists the channel or an API key that has the right, or change the configuration"
+                "use what has this right: to a channel a token that lists it, else an API key; or change the configuration"
             }
             Code::HeadTooLarge => "send fewer and shorter headers",
             Code::IdempotencyFull => "try again later, or raise limits.idempotency_keys",
@@ -347,7 +347,7 @@ impl Code {
             Code::NoCredentials => "send Authorization: Bearer with an API key or a token",
             Code::NotFound => "see docs/protocol.md for the paths of this server",
             Code::OriginRefused => {
-                "add the origin to cors.origins, or use the host that this node listens on"
+                "add the origin to cors.origins (a development node serves its own pages alone), or use the host that this node listens on"
             }
             Code::Overloaded => "come back later, or to another node",
             Code::PresenceOff => "set presence = true in the namespace",

@@ -1,12 +1,13 @@
 //! `tidings check`: validates a configuration and says in plain words what it means.
 
 use std::fmt::Write as _;
-use std::io::{ErrorKind, Write as _};
+
 use std::path::{Path, PathBuf};
 
 use anstyle::{AnsiColor, Style};
 use serde_json::json;
 
+use super::output::print;
 use crate::config::{self, Config, ConfigError, Env, Flags, Report};
 
 /// The flags of `tidings check`.
@@ -66,15 +67,6 @@ pub fn run(args: Args) -> anyhow::Result<()> {
             }
             Err(error.into())
         }
-    }
-}
-
-/// Writes to standard output; colours only where it is a terminal.
-fn print(text: &str) -> anyhow::Result<()> {
-    match anstream::stdout().lock().write_all(text.as_bytes()) {
-        // `tidings check | head` has read what it wanted.
-        Err(error) if error.kind() == ErrorKind::BrokenPipe => Ok(()),
-        other => Ok(other?),
     }
 }
 

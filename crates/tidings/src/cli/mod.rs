@@ -8,6 +8,7 @@ mod error;
 mod input;
 mod key;
 mod operate;
+mod output;
 mod progress;
 mod publish;
 mod serve;

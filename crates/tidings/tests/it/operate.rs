@@ -338,3 +338,16 @@ async fn an_order_is_an_object() {
         node.post(path).json(&json!([null, "alice", true, "x"])).await.problem(400, code);
     }
 }
+
+/// Who reads has had enough: `| head -1` is no failure, and ends a watch.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_watch_ends_where_nobody_reads_it() {
+    let node = plan("web-1").run().await;
+    let watch = "\"$0\" nodes --watch --json | head -1 >/dev/null; exit ${PIPESTATUS[0]}";
+    let mut command = Command::new("bash");
+    command.args(["-c", watch, env!("CARGO_BIN_EXE_tidings")]);
+    command.env("TIDINGS_URL", node.url()).env("TIDINGS_TOKEN", KEY);
+    let ended = tokio::task::spawn_blocking(move || command.output().unwrap());
+    let ended = soon("the end of a watch", ended).await.unwrap();
+    assert!(ended.status.success(), "{}", String::from_utf8_lossy(&ended.stderr));
+}

@@ -7,6 +7,7 @@ mod words;
 use std::io::{self, IsTerminal as _, Write as _};
 
 use super::Failure;
+use super::output::print;
 use super::target::{Target, block_on};
 use crate::advise::{Loss, Network, Sends, Situation, advise, choosing};
 use ask::Asker;
@@ -128,14 +129,6 @@ impl Args {
 /// The name of a value on the command line.
 fn name(value: &impl clap::ValueEnum) -> String {
     value.to_possible_value().map_or_else(String::new, |value| value.get_name().to_owned())
-}
-
-fn print(text: &str) -> anyhow::Result<()> {
-    match anstream::stdout().lock().write_all(text.as_bytes()) {
-        // `| head` has read what it wanted.
-        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
-        other => Ok(other?),
-    }
 }
 
 /// An answer that nobody could use.

@@ -4,8 +4,9 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
+use super::super::output::print;
 use super::super::target::{Target, block_on};
-use super::{post, print, silent, text};
+use super::{post, silent, text};
 
 /// The flags of `tidings disconnect`.
 #[derive(Debug, clap::Args)]

@@ -5,9 +5,10 @@ use serde_json::{Value, json};
 
 use crate::client::{self, Endpoint};
 
+use super::super::output::print;
 use super::super::target::{Target, block_on};
 use super::table::table;
-use super::{get, list, print, silent, text};
+use super::{get, list, silent, text};
 
 /// The flags of `tidings channel`.
 #[derive(Debug, clap::Args)]

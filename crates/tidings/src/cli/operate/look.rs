@@ -8,9 +8,10 @@ use serde::Deserialize;
 use serde_json::Value;
 use serde_json::value::RawValue;
 
+use super::super::output::{is_read, print};
 use super::super::target::{Target, block_on};
 use super::table::table;
-use super::{get, get_text, list, print, silent, text};
+use super::{get, get_text, list, silent, text};
 
 /// The flags of `tidings nodes`.
 #[derive(Debug, clap::Args)]
@@ -100,8 +101,8 @@ impl Nodes {
                     false => nodes(&values.collect::<Vec<_>>()),
                 };
                 let clear = self.watch && !self.json && std::io::stdout().is_terminal();
-                print(&format!("{}{shown}", if clear { CLEAR } else { "" }))?;
-                if !self.watch {
+                let is_read = is_read(&format!("{}{shown}", if clear { CLEAR } else { "" }))?;
+                if !self.watch || !is_read {
                     return Ok(());
                 }
                 tokio::time::sleep(WATCH_EVERY).await;

@@ -6,8 +6,6 @@ mod health;
 mod look;
 mod table;
 
-use std::io::Write as _;
-
 use anyhow::Context as _;
 use serde_json::Value;
 
@@ -37,12 +35,6 @@ async fn get_text(endpoint: &Endpoint, path: &[&str], query: &[(&str, &str)]) ->
 async fn post(endpoint: &Endpoint, path: &[&str], body: &Value) -> anyhow::Result<Value> {
     let answer = endpoint.post_json(path, body).await?;
     serde_json::from_slice(&answer).context("the node's answer is no JSON")
-}
-
-/// Writes to standard output, at once.
-fn print(text: &str) -> anyhow::Result<()> {
-    let mut out = std::io::stdout().lock();
-    out.write_all(text.as_bytes()).and_then(|()| out.flush()).context("cannot write to standard output")
 }
 
 /// A line for those who did not answer, if there are any.
